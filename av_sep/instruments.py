@@ -1,0 +1,145 @@
+"""The only place where instruments are listed.
+
+A `Taxonomy` is an ordered tuple of instruments. Label vectors, source axes and stems all follow its order, and there is
+no slot for the mixture. A trained model carries its taxonomy by value (a list of names in its config), so that a later
+edit here cannot silently relabel old weights.
+
+References:
+    URMP: B. Li, X. Liu, K. Dinesh, Z. Duan, G. Sharma, "Creating a multitrack classical music performance dataset for
+    multimodal music analysis", IEEE Trans. Multimedia 21(2), 2019. Abbreviations are those of its file names.
+    MUSDB18: Z. Rafii, A. Liutkus, F.-R. Stoeter, S. I. Mimilakis, R. Bittner, 2017.
+"""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from av_sep.errors import ParameterError
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """One instrument: its name in files and tables, its short name, and other spellings people type.
+
+    Attributes:
+        name: long snake_case name, e.g. "double_bass"; also the stem's file name.
+        abbreviation: URMP's short name, e.g. "db".
+        family: "strings", "woodwinds", "brass" or "band".
+        aliases: further spellings accepted from users, lower case.
+    """
+
+    name: str
+    abbreviation: str
+    family: str
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The name as a person would write it, e.g. "double bass"."""
+        return self.name.replace("_", " ")
+
+
+class Taxonomy:
+    """An ordered set of instruments, and the only translator between names and positions."""
+
+    def __init__(self, name: str, instruments: Sequence[Instrument]):
+        self.name = name
+        self.instruments = tuple(instruments)
+        self._index = {instrument.name: i for i, instrument in enumerate(self.instruments)}
+        if len(self._index) != len(self.instruments):
+            raise ParameterError(f"Taxonomy {name!r} needs distinct instrument names. Received: {self.names}")
+        self._spellings = {
+            _normalize(spelling): instrument.name
+            for instrument in self.instruments
+            for spelling in (instrument.name, instrument.abbreviation, *instrument.aliases)
+        }
+
+    def __len__(self) -> int:
+        return len(self.instruments)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Taxonomy) and self.names == other.names
+
+    def __hash__(self) -> int:
+        return hash(self.names)
+
+    def __repr__(self) -> str:
+        return f"Taxonomy({self.name!r}, {len(self)} instruments)"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Long names in order; position i is slot i of every label vector and source axis."""
+        return tuple(instrument.name for instrument in self.instruments)
+
+    def index(self, name: str) -> int:
+        """Position of an instrument given by its exact long name."""
+        if name not in self._index:
+            raise ParameterError(f"Expected one of {', '.join(self.names)}. Received: {name!r}")
+        return self._index[name]
+
+    def parse(self, spelling: str) -> str:
+        """Long name for whatever a person typed: long name, abbreviation or alias, in any case.
+
+        Raises:
+            ParameterError: for an unknown instrument, with the nearest known spelling as a suggestion.
+        """
+        key = _normalize(spelling)
+        if key in self._spellings:
+            return self._spellings[key]
+        nearest = difflib.get_close_matches(key, self._spellings, n=1, cutoff=0.6)
+        hint = f" Did you mean {self._spellings[nearest[0]]!r}?" if nearest else ""
+        raise ParameterError(
+            f"Unknown instrument.{hint} Expected any of {', '.join(f'{i.abbreviation} ({i.name})' for i in self.instruments)}."
+            f" Received: {spelling!r}"
+        )
+
+    def parse_list(self, text: str) -> tuple[str, ...]:
+        """Long names for a comma-separated list, in taxonomy order and without repeats ("vn,vn,vc" is violin, cello)."""
+        names = {self.parse(part) for part in text.split(",") if part.strip()}
+        if not names:
+            raise ParameterError(f"Expected at least one instrument, e.g. 'vn,vc'. Received: {text!r}")
+        return tuple(name for name in self.names if name in names)
+
+    def family(self, name: str) -> str:
+        """Family of an instrument given by its exact long name."""
+        return self.instruments[self.index(name)].family
+
+    def subset_indices(self, names: Iterable[str]) -> tuple[int, ...]:
+        """Positions of the given long names, ascending."""
+        return tuple(sorted(self.index(name) for name in names))
+
+
+def _normalize(spelling: str) -> str:
+    return "_".join(spelling.strip().lower().replace("-", " ").replace("_", " ").split())
+
+
+URMP_13 = Taxonomy(
+    "urmp13",
+    (
+        Instrument("violin", "vn", "strings", ("vln", "fiddle", "violins")),
+        Instrument("viola", "va", "strings", ("vla", "violas")),
+        Instrument("cello", "vc", "strings", ("vcl", "violoncello", "celli", "cellos")),
+        Instrument("double_bass", "db", "strings", ("contrabass", "cb", "bass", "doublebass", "upright bass")),
+        Instrument("flute", "fl", "woodwinds", ("flutes",)),
+        Instrument("oboe", "ob", "woodwinds", ("oboes",)),
+        Instrument("clarinet", "cl", "woodwinds", ("clarinets",)),
+        Instrument("saxophone", "sax", "woodwinds", ("sx", "saxophones")),
+        Instrument("bassoon", "bn", "woodwinds", ("bsn", "fagott", "bassoons")),
+        Instrument("trumpet", "tpt", "brass", ("trp", "cornet", "trumpets")),
+        Instrument("horn", "hn", "brass", ("french horn", "hrn", "horns")),
+        Instrument("trombone", "tbn", "brass", ("trb", "trombones")),
+        Instrument("tuba", "tba", "brass", ("tubas",)),
+    ),
+)
+
+MUSDB_4 = Taxonomy(
+    "musdb4",
+    (
+        Instrument("vocals", "voc", "band", ("voice", "singer")),
+        Instrument("drums", "dr", "band", ("percussion",)),
+        Instrument("bass", "bs", "band", ("bass guitar",)),
+        Instrument("other", "oth", "band", ("accompaniment",)),
+    ),
+)
+
+TAXONOMIES = {taxonomy.name: taxonomy for taxonomy in (URMP_13, MUSDB_4)}
