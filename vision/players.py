@@ -1,0 +1,205 @@
+"""Person boxes: where the players are in a picture.
+
+Conventions:
+    pictures are uint8 RGB `[height, width, 3]`; boxes are float `[num_boxes, 4]` as x1, y1, x2, y2 in pixels of the
+    picture given (0 is its left or top edge, width its right edge); confidences lie in [0, 1].
+
+References:
+    X. Zhou, D. Wang, P. Kraehenbuehl, "Objects as points", arXiv:1904.07850, 2019 (CenterNet).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from av_sep.errors import ParameterError
+
+NETWORK_SIZE = 512  # pixels; the side of the square that the person network looks at
+PERSON_CLASS = 0  # of COCO-80
+PADDING_GREY = 127  # the colour around letterboxed pictures
+
+# images float32 [1, 512, 512, 3], RGB 0..255 -> [1, num_boxes, 6]: x1, y1, x2, y2 in network pixels, score, COCO class.
+PersonNetwork = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Letterbox:
+    """Where a picture lies inside the square it was letterboxed into.
+
+    Attributes:
+        scale_x: network pixels per picture pixel; differs from `scale_y` only by rounding to whole pixels.
+        scale_y: likewise, downwards.
+        offset_x: network pixels left of the picture.
+        offset_y: network pixels above the picture.
+        width: of the picture in picture pixels.
+        height: likewise.
+    """
+
+    scale_x: float
+    scale_y: float
+    offset_x: int
+    offset_y: int
+    width: int
+    height: int
+
+    def to_network(self, boxes_xyxy: np.ndarray) -> np.ndarray:
+        """Boxes `[num_boxes, 4]` in picture pixels, moved to network pixels."""
+        return np.asarray(boxes_xyxy, np.float64) * self._scale() + self._offset()
+
+    def to_picture(self, boxes_xyxy: np.ndarray) -> np.ndarray:
+        """Boxes `[num_boxes, 4]` in network pixels, moved to picture pixels and cut at the picture's edges."""
+        boxes = (np.asarray(boxes_xyxy, np.float64) - self._offset()) / self._scale()
+        return np.clip(boxes, 0.0, np.array([self.width, self.height, self.width, self.height], np.float64))
+
+    def _scale(self) -> np.ndarray:
+        return np.array([self.scale_x, self.scale_y, self.scale_x, self.scale_y], np.float64)
+
+    def _offset(self) -> np.ndarray:
+        return np.array([self.offset_x, self.offset_y, self.offset_x, self.offset_y], np.float64)
+
+
+@dataclass(frozen=True)
+class PlayerBox:
+    """One person: `(x1, y1, x2, y2)` in picture pixels, and how sure the network is in [0, 1]."""
+
+    box_xyxy: tuple[float, float, float, float]
+    confidence: float
+
+
+def check_picture(picture: np.ndarray) -> None:
+    """Raise ParameterError unless `picture` is a uint8 `[height, width, 3]` array with at least one pixel."""
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or 0 in picture.shape:
+        raise ParameterError(
+            "Expected a picture as a uint8 RGB array [height, width, 3] with at least one pixel."
+            f" Received: {picture.dtype} array of shape {picture.shape}"
+        )
+
+
+def letterbox(picture: np.ndarray, size: int = NETWORK_SIZE) -> tuple[np.ndarray, Letterbox]:
+    """Fit a picture into a square without changing its proportions, grey around it.
+
+    Squashing instead would make the players of a wide picture so narrow that the person network misses most of them.
+
+    Args:
+        picture: uint8 RGB `[height, width, 3]`.
+        size: side of the square in pixels.
+
+    Returns:
+        The uint8 square `[size, size, 3]`, and where the picture lies in it.
+    """
+    check_picture(picture)
+    height, width = picture.shape[:2]
+    scale = size / max(height, width)
+    new_width, new_height = max(1, round(width * scale)), max(1, round(height * scale))
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    resized = cv2.resize(picture, (new_width, new_height), interpolation=interpolation)
+    offset_x, offset_y = (size - new_width) // 2, (size - new_height) // 2
+    square = np.full((size, size, 3), PADDING_GREY, np.uint8)
+    square[offset_y : offset_y + new_height, offset_x : offset_x + new_width] = resized
+    return square, Letterbox(new_width / width, new_height / height, offset_x, offset_y, width, height)
+
+
+def box_overlaps(boxes_xyxy: np.ndarray, other_boxes_xyxy: np.ndarray) -> np.ndarray:
+    """Intersection over union of each box with each other box.
+
+    Args:
+        boxes_xyxy: `[num_boxes, 4]`.
+        other_boxes_xyxy: `[num_others, 4]`.
+
+    Returns:
+        `[num_boxes, num_others]` in [0, 1]; 0 where both boxes are empty.
+    """
+    a, b = np.asarray(boxes_xyxy, np.float64)[:, None], np.asarray(other_boxes_xyxy, np.float64)[None]
+    sides = np.clip(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0.0, None)
+    shared = sides.prod(axis=-1)
+    union = (a[..., 2:] - a[..., :2]).prod(axis=-1) + (b[..., 2:] - b[..., :2]).prod(axis=-1) - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+
+
+def suppress_overlaps(boxes_xyxy: np.ndarray, confidences: np.ndarray, max_overlap: float) -> np.ndarray:
+    """Greedy non-maximum suppression: keep the surest box, drop those that overlap it too much, go on.
+
+    Args:
+        boxes_xyxy: `[num_boxes, 4]`.
+        confidences: `[num_boxes]`.
+        max_overlap: intersection over union above which the less sure box goes.
+
+    Returns:
+        Positions of the boxes kept, surest first.
+    """
+    left = np.argsort(-np.asarray(confidences), kind="stable")
+    kept = []
+    while left.size:
+        kept.append(left[0])
+        overlaps = box_overlaps(boxes_xyxy[left[:1]], boxes_xyxy[left[1:]])[0]
+        left = left[1:][overlaps <= max_overlap]
+    return np.array(kept, np.int64)
+
+
+class PlayerDetector:
+    """Finds people in pictures of any size.
+
+    Args:
+        network: the person network; None loads the one shipped with the package at the first use.
+        min_confidence: boxes below it are dropped.
+        max_overlap: intersection over union above which two boxes count as one person.
+        min_side: boxes narrower or lower than this many picture pixels are dropped: nothing can be recognised in them.
+    """
+
+    def __init__(
+        self,
+        network: PersonNetwork | None = None,
+        min_confidence: float = 0.3,
+        max_overlap: float = 0.5,
+        min_side: float = 8.0,
+    ):
+        for name, value in (("min_confidence", min_confidence), ("max_overlap", max_overlap)):
+            if not 0.0 <= value <= 1.0:
+                raise ParameterError(f"Expected {name} in [0, 1]. Received: {name}={value}")
+        self._network = network
+        self.min_confidence = min_confidence
+        self.max_overlap = max_overlap
+        self.min_side = min_side
+
+    def detect(self, picture: np.ndarray) -> list[PlayerBox]:
+        """Persons in one picture, left to right.
+
+        Args:
+            picture: uint8 RGB `[height, width, 3]`.
+
+        Returns:
+            Boxes inside the picture, ordered by their middle from left to right.
+        """
+        square, placement = letterbox(picture)
+        if self._network is None:
+            self._network = load_person_network()
+        found = np.asarray(self._network(square[None].astype(np.float32)), np.float64)[0]
+        found = found[(np.round(found[:, 5]) == PERSON_CLASS) & (found[:, 4] >= self.min_confidence)]
+        boxes = placement.to_picture(found[:, :4])
+        large = ((boxes[:, 2:] - boxes[:, :2]) >= self.min_side).all(axis=1)
+        boxes, confidences = boxes[large], found[large, 4]
+        kept = suppress_overlaps(boxes, confidences, self.max_overlap)
+        players = [
+            PlayerBox(tuple(map(float, boxes[i])), float(min(confidences[i], 1.0)))  # type: ignore[arg-type]
+            for i in kept
+        ]
+        return sorted(players, key=lambda player: player.box_xyxy[0] + player.box_xyxy[2])
+
+
+def load_person_network(path: Path | None = None) -> PersonNetwork:
+    """The person network from a SavedModel folder; None loads the one shipped with the package."""
+    import tensorflow as tf
+
+    folder = path or Path(__file__).parent / "weights" / "centernet_person"
+    module = tf.saved_model.load(str(folder))
+    signature = module.signatures["serving_default"]
+
+    def network(images: np.ndarray) -> np.ndarray:
+        # `module` is named here so that it lives as long as the function: TensorFlow frees its graph with it.
+        assert module is not None
+        return signature(images=tf.constant(images))["detections"].numpy()
+
+    return network
