@@ -1,0 +1,135 @@
+"""Lengths of the Wave-U-Net, and how a long signal is cut so that nobody can hear where.
+
+Conventions:
+    All lengths are in samples at the model's rate. "Valid" convolution adds no padding, so a network output is shorter than
+    its input by a context that is split evenly on both sides.
+
+Why chunk hops are multiples of 2**num_levels: the network keeps every second sample at each level, so shifting its input by
+one sample changes which samples survive. Shifting by 2**num_levels does not, hence outputs of chunks placed on that grid are
+the same numbers that one pass over the whole signal gives, and need no cross-fade.
+
+References:
+    D. Stoller, S. Ewert, S. Dixon, "Wave-U-Net: a multi-scale neural network for end-to-end audio source separation",
+    ISMIR 2018, section 3.2.2 (avoiding border artifacts) and its published sizes 147,443 -> 16,389.
+"""
+
+from dataclasses import dataclass
+
+from av_sep.errors import ParameterError
+
+
+@dataclass(frozen=True)
+class ValidLengths:
+    """Lengths of a valid-convolution Wave-U-Net: samples in, time steps after the bottleneck, samples out."""
+
+    num_input_samples: int
+    num_bottleneck_steps: int
+    num_output_samples: int
+
+    @property
+    def context_samples(self) -> int:
+        """Samples by which the input exceeds the output on each side."""
+        return (self.num_input_samples - self.num_output_samples) // 2
+
+
+@dataclass(frozen=True)
+class ChunkPlan:
+    """How a signal is cut for an operator that needs context on both sides.
+
+    Chunk k reads `num_input_samples` from `k * hop_samples - context_samples` and gives output samples
+    `k * hop_samples ... (k + 1) * hop_samples`.
+
+    Attributes:
+        num_input_samples: length of every chunk's input; static, so that the network is traced once.
+        hop_samples: output samples used of each chunk.
+        context_samples: input samples before the first output sample.
+    """
+
+    num_input_samples: int
+    hop_samples: int
+    context_samples: int
+
+    def num_chunks(self, num_samples: int) -> int:
+        """How many chunks cover a signal of `num_samples`."""
+        return -(-num_samples // self.hop_samples)
+
+
+def valid_lengths(
+    num_output_samples: int, *, num_levels: int = 12, down_kernel_size: int = 15, up_kernel_size: int = 5
+) -> ValidLengths:
+    """Smallest lengths that a valid-convolution Wave-U-Net can tile, with at least the wanted output.
+
+    Args:
+        num_output_samples: wanted output length, at least 1.
+        num_levels: number of down-sampling levels.
+        down_kernel_size: kernel of the contracting path and the bottleneck, odd.
+        up_kernel_size: kernel of the expanding path, odd.
+
+    Returns:
+        The exact lengths; 147,443 -> 9 -> 16,389 for the published sizes and 16,384 wanted samples.
+
+    Raises:
+        ParameterError: if a length or a kernel cannot be used.
+    """
+    if num_output_samples < 1 or num_levels < 1:
+        raise ParameterError(
+            "Expected num_output_samples >= 1 and num_levels >= 1."
+            f" Received: num_output_samples={num_output_samples}, num_levels={num_levels}"
+        )
+    if down_kernel_size % 2 == 0 or up_kernel_size % 2 == 0:
+        raise ParameterError(
+            "Expected odd kernel sizes, so that valid convolutions crop both sides alike."
+            f" Received: down_kernel_size={down_kernel_size}, up_kernel_size={up_kernel_size}"
+        )
+    bottleneck = _bottleneck_steps_for(num_output_samples, num_levels, up_kernel_size)
+    output = bottleneck
+    for _ in range(num_levels):
+        output = 2 * output - 1 - (up_kernel_size - 1)
+    encoded = bottleneck + down_kernel_size - 1
+    for _ in range(num_levels):
+        encoded = 2 * encoded - 1 + down_kernel_size - 1
+    return ValidLengths(encoded, bottleneck, output)
+
+
+def output_length(
+    num_input_samples: int, *, num_levels: int = 12, down_kernel_size: int = 15, up_kernel_size: int = 5
+) -> int:
+    """Output length of a valid-convolution Wave-U-Net for an input length; the inverse of `valid_lengths`.
+
+    Raises:
+        ParameterError: if the input is not one of the lengths that the network can tile.
+    """
+    steps = num_input_samples
+    for _ in range(num_levels):
+        steps = (steps - (down_kernel_size - 1) + 1) // 2
+    output = steps - (down_kernel_size - 1)
+    for _ in range(num_levels):
+        output = 2 * output - 1 - (up_kernel_size - 1)
+    sizes = {"num_levels": num_levels, "down_kernel_size": down_kernel_size, "up_kernel_size": up_kernel_size}
+    if output < 1 or valid_lengths(output, **sizes).num_input_samples != num_input_samples:
+        nearest = valid_lengths(max(output, 1), **sizes).num_input_samples
+        raise ParameterError(
+            f"Expected an input length that the network can tile, such as {nearest}. Received: {num_input_samples}"
+        )
+    return output
+
+
+def valid_chunk_plan(
+    chunk_samples: int, *, num_levels: int = 12, down_kernel_size: int = 15, up_kernel_size: int = 5
+) -> ChunkPlan:
+    """Chunk plan of a valid-convolution Wave-U-Net with hops of at least `chunk_samples`, on the 2**num_levels grid."""
+    grid = 2**num_levels
+    hop = -(-chunk_samples // grid) * grid
+    lengths = valid_lengths(
+        hop, num_levels=num_levels, down_kernel_size=down_kernel_size, up_kernel_size=up_kernel_size
+    )
+    return ChunkPlan(lengths.num_input_samples, hop, lengths.context_samples)
+
+
+def _bottleneck_steps_for(num_output_samples: int, num_levels: int, up_kernel_size: int) -> int:
+    # One level maps n to 2n - 1 - (k - 1); ceiling at every level equals one ceiling at the end, since each step back
+    # is monotone and integer outputs need integer inputs.
+    steps = num_output_samples
+    for _ in range(num_levels):
+        steps = -(-(steps + up_kernel_size) // 2)
+    return steps

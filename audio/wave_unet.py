@@ -1,0 +1,265 @@
+"""Wave-U-Net: end-to-end separation of a waveform, optionally steered by a label vector.
+
+One class covers the three models of the project:
+
+    plain        K fixed sources, no labels           WaveUNet(("vocals", "drums", ...))
+    expanded     every instrument of the taxonomy     WaveUNet(URMP_13.names)
+    conditioned  the same, steered by labels          WaveUNet(URMP_13.names, conditioning="multiplicative")
+
+Conventions: mixtures `[batch, time, channels]` in [-1, 1]; label vectors `[batch, num_sources]` in [0, 1]; outputs
+`[batch, num_sources, time, channels]` in the order of `source_names`.
+
+References:
+    D. Stoller, S. Ewert, S. Dixon, "Wave-U-Net: a multi-scale neural network for end-to-end audio source separation",
+    ISMIR 2018 (figure 1, table 1, variants M1-M4).
+    O. Slizovskaia, L. Kim, G. Haro, E. Gomez, "End-to-end sound source separation conditioned on instrument labels",
+    ICASSP 2019 (outer product at the bottleneck).
+"""
+
+import keras
+from keras import ops
+
+from audio.conditioning import MECHANISMS, SITES, Conditioning
+from audio.consistency import LabelGate, MixtureConsistency
+from audio.framing import ChunkPlan, valid_chunk_plan
+from audio.layers import UPSAMPLING, CenterCropLike, Decimate, Upsample
+from av_sep.errors import ParameterError
+
+OUTPUTS = ("direct", "difference")
+LEAK = 0.2
+
+
+@keras.saving.register_keras_serializable(package="av_sep")
+class StackSources(keras.layers.Layer):
+    """Splits `[batch, time, num_sources * channels]` into `[batch, num_sources, time, channels]`."""
+
+    def __init__(self, num_sources, **kwargs):
+        super().__init__(**kwargs)
+        self.num_sources = num_sources
+
+    def call(self, features):
+        channels = features.shape[-1] // self.num_sources
+        split = ops.reshape(features, (-1, ops.shape(features)[1], self.num_sources, channels))
+        return ops.transpose(split, (0, 2, 1, 3))
+
+    def compute_output_shape(self, input_shape):
+        batch, time, channels = input_shape
+        return (batch, self.num_sources, time, channels // self.num_sources)
+
+    def get_config(self):
+        return {**super().get_config(), "num_sources": self.num_sources}
+
+
+@keras.saving.register_keras_serializable(package="av_sep")
+class AppendDifference(keras.layers.Layer):
+    """Appends the mixture minus the sum of the given sources as the last source (difference output, section 3.2.1)."""
+
+    def call(self, estimates, mixture):
+        rest = ops.cast(mixture, estimates.dtype)[:, None] - ops.sum(estimates, axis=1, keepdims=True)
+        return ops.concatenate([estimates, rest], axis=1)
+
+    def compute_output_shape(self, estimates_shape, mixture_shape):
+        return (estimates_shape[0], estimates_shape[1] + 1, *estimates_shape[2:])
+
+
+@keras.saving.register_keras_serializable(package="av_sep")
+class WaveUNet(keras.Model):
+    """Wave-U-Net with the published options and sizes.
+
+    Inputs are `{"mixture": [batch, time, num_channels], "label_vector": [batch, num_sources]}`, the second only when a
+    conditioning, a gate or mixture consistency asks for it. With `context=True` the time length must be one of
+    `audio.framing.valid_lengths` (147,443 -> 16,389 for the defaults); otherwise a multiple of 2**num_levels.
+
+    The network is shift-equivariant on a grid of 2**num_levels samples, and `context` adds no weights: the same weights
+    give, with `context=True`, exactly what they give away from the borders with `context=False`.
+
+    Args:
+        source_names: names of the sources in output order; the model's own copy of its taxonomy.
+        sample_rate_hz: rate of the sound it was made for.
+        num_channels: channels of the sound.
+        num_levels: down-sampling levels.
+        num_filters: filters added per level: level i has `num_filters * (i + 1)`.
+        down_kernel_size: kernel of the contracting path and the bottleneck, odd.
+        up_kernel_size: kernel of the expanding path, odd.
+        context: valid convolutions (True) or zero-padded ones (False).
+        upsampling: "linear" or "learned".
+        output: "direct" (one output per source) or "difference" (the last is the mixture minus the others).
+        output_activation: activation of the 1x1 output, "tanh" as published.
+        conditioning: None, or one of `audio.conditioning.MECHANISMS`.
+        conditioning_site: "input", "bottleneck" or "output" (before the 1x1 output).
+        gate: set the outputs of instruments with label 0 to zero.
+        mixture_consistency: share what is missing from the mixture among the active sources.
+
+    Raises:
+        ParameterError: for options that are unknown or do not fit together.
+    """
+
+    def __init__(
+        self,
+        source_names,
+        *,
+        sample_rate_hz=22050,
+        num_channels=1,
+        num_levels=12,
+        num_filters=24,
+        down_kernel_size=15,
+        up_kernel_size=5,
+        context=True,
+        upsampling="linear",
+        output="direct",
+        output_activation="tanh",
+        conditioning=None,
+        conditioning_site="bottleneck",
+        gate=False,
+        mixture_consistency=False,
+        **kwargs,
+    ):
+        options = {
+            "source_names": tuple(source_names),
+            "sample_rate_hz": sample_rate_hz,
+            "num_channels": num_channels,
+            "num_levels": num_levels,
+            "num_filters": num_filters,
+            "down_kernel_size": down_kernel_size,
+            "up_kernel_size": up_kernel_size,
+            "context": context,
+            "upsampling": upsampling,
+            "output": output,
+            "output_activation": output_activation,
+            "conditioning": conditioning,
+            "conditioning_site": conditioning_site,
+            "gate": gate,
+            "mixture_consistency": mixture_consistency,
+        }
+        _validate(options)
+
+        # === Functional model ===
+        inputs = {"mixture": keras.Input((None, num_channels), name="mixture")}
+        if conditioning or gate or mixture_consistency:
+            inputs["label_vector"] = keras.Input((len(options["source_names"]),), name="label_vector")
+        estimates = _separate(inputs["mixture"], inputs.get("label_vector"), options)
+        super().__init__(inputs=inputs, outputs=estimates, **kwargs)
+
+        # === Config ===
+        self.options = options
+
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        """Names of the sources in output order."""
+        return self.options["source_names"]
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """Rate of the sound that the model was made for."""
+        return self.options["sample_rate_hz"]
+
+    @property
+    def takes_labels(self) -> bool:
+        """Whether the model has a `label_vector` input."""
+        return any(self.options[name] for name in ("conditioning", "gate", "mixture_consistency"))
+
+    def chunk_plan(self, chunk_samples: int) -> ChunkPlan:
+        """How to cut a long signal for this network with `context=True`, in hops of at least `chunk_samples`."""
+        sizes = ("num_levels", "down_kernel_size", "up_kernel_size")
+        return valid_chunk_plan(chunk_samples, **{name: self.options[name] for name in sizes})
+
+    def with_context(self, context: bool) -> "WaveUNet":
+        """The same network and a copy of its weights, with valid (True) or zero-padded (False) convolutions."""
+        twin = WaveUNet(**{**self.options, "context": context})
+        twin.set_weights(self.get_weights())
+        return twin
+
+    def get_config(self):
+        return {"name": self.name, **self.options, "source_names": list(self.source_names)}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        return cls(**config)
+
+
+def _validate(options):
+    if len(options["source_names"]) != len(set(options["source_names"])) or not options["source_names"]:
+        raise ParameterError(f"Expected distinct source names. Received: source_names={options['source_names']}")
+    choices = {"upsampling": UPSAMPLING, "output": OUTPUTS, "conditioning": (None, *MECHANISMS), "conditioning_site": SITES}
+    for name, allowed in choices.items():
+        if options[name] not in allowed:
+            raise ParameterError(f"Expected {name} to be one of {allowed}. Received: {name}={options[name]!r}")
+    for name in ("num_levels", "num_filters", "num_channels", "sample_rate_hz"):
+        if options[name] < 1:
+            raise ParameterError(f"Expected {name} >= 1. Received: {name}={options[name]}")
+    for name in ("down_kernel_size", "up_kernel_size"):
+        if options[name] % 2 == 0:
+            raise ParameterError(f"Expected {name} to be odd, so that both sides crop alike. Received: {options[name]}")
+    if options["output"] == "difference" and (options["gate"] or len(options["source_names"]) < 2):
+        raise ParameterError(
+            "A difference output needs two sources or more and no gate: its last source is whatever the others leave,"
+            f" so a label cannot silence it. Received: gate={options['gate']}, source_names={options['source_names']}"
+        )
+
+
+def _separate(mixture, label_vector, options):
+    """The functional graph: contract, condition, expand, predict."""
+    sites = {options["conditioning_site"]: options["conditioning"]} if options["conditioning"] else {}
+
+    def condition(features, site):
+        if site not in sites:
+            return features
+        return Conditioning(sites[site], name=f"conditioning_{site}")(features, label_vector)
+
+    features, skips = _contract(condition(mixture, "input"), options)
+    features = condition(_convolve(features, options["num_levels"], "bottleneck", options), "bottleneck")
+    features = _expand(features, skips, options)
+    cropped = CenterCropLike(name="crop_mixture")(mixture, features)
+    features = condition(keras.layers.Concatenate(name="with_mixture")([features, cropped]), "output")
+    return _predict(features, cropped, label_vector, options)
+
+
+def _contract(features, options):
+    skips = []
+    for level in range(options["num_levels"]):
+        features = _convolve(features, level, f"down_{level}", options)
+        skips.append(features)
+        features = Decimate(name=f"decimate_{level}")(features)
+    return features, skips
+
+
+def _expand(features, skips, options):
+    for level in reversed(range(options["num_levels"])):
+        upsample = Upsample(options["upsampling"], context=options["context"], name=f"upsample_{level}")
+        features = upsample(features)
+        skip = CenterCropLike(name=f"crop_{level}")(skips[level], features)
+        features = keras.layers.Concatenate(name=f"skip_{level}")([skip, features])
+        features = _convolve(features, level, f"up_{level}", options, "up_kernel_size")
+    return features
+
+
+def _convolve(features, level, name, options, kernel="down_kernel_size"):
+    return keras.layers.Conv1D(
+        options["num_filters"] * (level + 1),
+        options[kernel],
+        padding="valid" if options["context"] else "same",
+        activation=keras.layers.LeakyReLU(LEAK),
+        name=name,
+    )(features)
+
+
+def _predict(features, mixture, label_vector, options):
+    num_sources = len(options["source_names"])
+    num_predicted = num_sources - 1 if options["output"] == "difference" else num_sources
+    predicted = keras.layers.Conv1D(
+        num_predicted * options["num_channels"],
+        1,
+        activation=options["output_activation"],
+        # Sums and differences of waveforms below lose 8 of 16 bits in bfloat16.
+        dtype="float32",
+        name="sources",
+    )(features)
+    estimates = StackSources(num_predicted, name="stack", dtype="float32")(predicted)
+    if options["output"] == "difference":
+        estimates = AppendDifference(name="difference", dtype="float32")(estimates, mixture)
+    if options["gate"]:
+        estimates = LabelGate(name="gate", dtype="float32")(estimates, label_vector)
+    if options["mixture_consistency"]:
+        consistency = MixtureConsistency(name="mixture_consistency", dtype="float32")
+        estimates = consistency(estimates, mixture, label_vector)
+    return estimates
