@@ -1,0 +1,100 @@
+"""Which parts of a picture the instrument classifier looks at.
+
+Conventions:
+    pictures are uint8 RGB `[height, width, 3]`; boxes are `(x1, y1, x2, y2)` in picture pixels; views are uint8 RGB
+    `[size, size, 3]`. A view keeps the picture's proportions: what lies outside the picture is grey.
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from vision.players import PADDING_GREY, check_picture, letterbox
+
+FULL_EXPANSION = 1.15  # side of the square around a player, in longer sides of his box: a bow or slide sticks out
+BUST_EXPANSION = 1.35  # side of the square around head and hands, in shorter sides of the box
+TILE_ASPECT = 1.3  # pictures longer than this are also judged in square tiles
+NUM_TILES = 3
+
+Box = tuple[float, float, float, float]
+
+
+def crop_square(picture: np.ndarray, center_xy: tuple[float, float], side: float, size: int) -> np.ndarray:
+    """A square part of a picture, resized.
+
+    The square is moved inside the picture where it fits (real surroundings tell more than padding does), else it is
+    centred on the picture along the axis that is too short, and filled up with grey.
+
+    Args:
+        picture: uint8 RGB `[height, width, 3]`.
+        center_xy: wanted middle of the square in pixels.
+        side: of the square in pixels, at least 1.
+        size: of the result in pixels.
+
+    Returns:
+        uint8 `[size, size, 3]`.
+    """
+    height, width = picture.shape[:2]
+    side = max(1, round(side))
+    left, right = _span(center_xy[0], side, width)
+    top, bottom = _span(center_xy[1], side, height)
+    square, _ = letterbox(picture[max(0, top) : min(height, bottom), max(0, left) : min(width, right)], size)
+    return square
+
+
+def player_views(picture: np.ndarray, box_xyxy: Sequence[float], size: int) -> np.ndarray:
+    """Two views of one player: the whole person with some room around, and a closer one.
+
+    The closer one shows head and hands of a standing player, where small instruments are; of a box that is not tall it
+    shows the middle.
+
+    Args:
+        picture: uint8 RGB `[height, width, 3]`.
+        box_xyxy: the person's box in pixels.
+        size: of the views in pixels.
+
+    Returns:
+        uint8 `[2, size, size, 3]`.
+    """
+    x1, y1, x2, y2 = box_xyxy
+    width, height = x2 - x1, y2 - y1
+    center = ((x1 + x2) / 2, (y1 + y2) / 2)
+    full = crop_square(picture, center, FULL_EXPANSION * max(width, height), size)
+    side = min(BUST_EXPANSION * min(width, height), 0.8 * max(width, height))
+    close_center = (center[0], y1 + side / 2) if height > width else center
+    return np.stack([full, crop_square(picture, close_center, side, size)])
+
+
+def frame_views(picture: np.ndarray, size: int) -> np.ndarray:
+    """Views of a whole picture: all of it, and for a long one square tiles along its longer side.
+
+    A row of players is too small to be recognised in one view of a wide picture.
+
+    Args:
+        picture: uint8 RGB `[height, width, 3]`.
+        size: of the views in pixels.
+
+    Returns:
+        uint8 `[1 or 4, size, size, 3]`, the whole picture first.
+    """
+    check_picture(picture)
+    whole, _ = letterbox(picture, size)
+    height, width = picture.shape[:2]
+    if max(height, width) < TILE_ASPECT * min(height, width):
+        return whole[None]
+    side = min(height, width)
+    tiles = []
+    for i in range(NUM_TILES):
+        along = side / 2 + i * (max(height, width) - side) / (NUM_TILES - 1)
+        center = (along, height / 2) if width > height else (width / 2, along)
+        tiles.append(crop_square(picture, center, side, size))
+    return np.stack([whole, *tiles])
+
+
+def _span(center: float, side: int, length: int) -> tuple[int, int]:
+    """First and one-past-last pixel of a stretch of `side`, moved inside 0..length where it fits."""
+    if side >= length:
+        return 0, length
+    first = round(min(max(center - side / 2, 0), length - side))
+    return first, first + side
