@@ -1,0 +1,37 @@
+"""The only place that opens media files: what is in them, their sound, their pictures, and writing sound.
+
+Conventions:
+    waveforms are float32 `[time, channels]`, full scale is 1.0; pictures are uint8 RGB `[height, width, 3]`; times are
+    seconds from the start of the file, the same for sound and pictures. Sound comes at the file's own rate and channels
+    in the order ffmpeg gives them (WAV order: front left, front right, front centre, low frequency, ...).
+    A file that cannot be used raises `MediaError`, an argument that cannot be used raises `ParameterError`; both say
+    so in one line. Everything streams: memory does not grow with the length of a file.
+
+Reading goes through ffmpeg alone, for every format: one path to trust, and one notion of time. ffmpeg's decoders keep
+float samples beyond full scale and reproduce 16- and 24-bit samples exactly. Use the system's ffmpeg where there is one
+on PATH and the one that imageio-ffmpeg brings otherwise; ffprobe is never needed.
+"""
+
+from av_sep.media.audio_reader import AudioReader, open_audio, read_audio
+from av_sep.media.audio_writer import AUDIO_FORMATS, BIT_DEPTHS, AudioWriter, write_audio
+from av_sep.media.ffmpeg import ensure_ffmpeg_on_path, ffmpeg_executable
+from av_sep.media.files import MEDIA_EXTENSIONS, find_media, replace_when_complete
+from av_sep.media.probe import probe
+from av_sep.media.video import video_frames
+
+__all__ = [
+    "AUDIO_FORMATS",
+    "BIT_DEPTHS",
+    "MEDIA_EXTENSIONS",
+    "AudioReader",
+    "AudioWriter",
+    "ensure_ffmpeg_on_path",
+    "ffmpeg_executable",
+    "find_media",
+    "open_audio",
+    "probe",
+    "read_audio",
+    "replace_when_complete",
+    "video_frames",
+    "write_audio",
+]

@@ -1,0 +1,160 @@
+"""Sound out of any media file, block by block.
+
+ffmpeg decodes the first sound stream into a pipe in Sun's AU format (big-endian float32 after a 24-byte header): unlike
+headerless samples, it says which rate and how many channels really come. Time zero is the start of the file, as it is
+for `video_frames`: where the sound starts later than the pictures, silence is put before it, and gaps in the
+timestamps of more than a tenth of a second are filled likewise, so that sound and pictures stay together.
+"""
+
+import os
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from av_sep.errors import MediaError, ParameterError
+from av_sep.media.damage import require_whole
+from av_sep.media.ffmpeg import FfmpegProcess, media_input, reason
+from av_sep.media.files import shown
+from av_sep.media.probe import read_headers, require_sound
+
+_AU_HEADER = struct.Struct(">4s5I")
+_AU_FLOAT32 = 6
+_BYTES_PER_SAMPLE = 4
+
+
+class AudioReader:
+    """The first sound stream of a media file, decoded while it is read; use it as a context manager.
+
+    Attributes:
+        path: the file.
+        sample_rate_hz: the file's own.
+        num_channels: the file's own.
+        duration_seconds: as the headers promise it, 0.0 where they do not; good for a progress bar, not for allocation.
+        num_samples_read: samples per channel that `blocks` has given so far.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, block_samples: int = 65536):
+        """Open the file and decode its beginning. See `open_audio`."""
+        if block_samples < 1:
+            raise ParameterError(f"Expected block_samples of at least 1. Received: {block_samples}")
+        self._headers = read_headers(path)
+        require_sound(self._headers.info)
+        self.path = Path(path)
+        self.duration_seconds = self._headers.info.duration_seconds
+        self.num_samples_read = 0
+        self._block_samples = block_samples
+        sound = media_input(path)["a:0"].filter("aresample", first_pts=0)
+        self._process = FfmpegProcess(sound.output("pipe:", format="au", acodec="pcm_f32be"))
+        self._exhausted = False
+        try:
+            self.sample_rate_hz, self.num_channels = self._read_au_header()
+            self._first_block: np.ndarray | None = self._read_block()
+            if not len(self._first_block):
+                raise self._nothing_decoded()
+        except BaseException:
+            self.close()
+            raise
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """Float32 `[time, channels]` of at most `block_samples`, from the start to the end; only the last may be
+        shorter.
+
+        Can be run through once: open the file again for a second pass.
+
+        Raises:
+            MediaError: where samples are not finite, decoding fails, or the sound ends well before the promised
+            duration. ParameterError: for a second pass.
+        """
+        if self._exhausted:
+            raise ParameterError("The blocks of this file were read already: open it again for another pass.")
+        self._exhausted = True
+        return self._stream()
+
+    def _stream(self) -> Iterator[np.ndarray]:
+        block, self._first_block = self._first_block, None
+        while block is not None and len(block):
+            self._require_finite(block)
+            self.num_samples_read += len(block)
+            yield block
+            block = self._read_block()
+        status = self._process.wait()
+        seconds = self.num_samples_read / self.sample_rate_hz
+        require_whole(self._headers, "sound", seconds, status, self._process.messages)
+
+    def _read_au_header(self) -> tuple[int, int]:
+        header = self._process.stdout.read(_AU_HEADER.size)
+        if len(header) < _AU_HEADER.size:
+            raise self._nothing_decoded()
+        magic, data_offset, _, encoding, sample_rate_hz, num_channels = _AU_HEADER.unpack(header)
+        if magic != b".snd" or encoding != _AU_FLOAT32:
+            raise MediaError(f"ffmpeg did not give AU float samples. Received: {header!r}")
+        self._process.stdout.read(data_offset - _AU_HEADER.size)
+        return sample_rate_hz, num_channels
+
+    def _read_block(self) -> np.ndarray:
+        data = self._process.stdout.read(self._block_samples * self.num_channels * _BYTES_PER_SAMPLE)
+        # ffmpeg killed from outside may end in the middle of a sample.
+        num_values = len(data) // (_BYTES_PER_SAMPLE * self.num_channels) * self.num_channels
+        return np.frombuffer(data, ">f4", num_values).reshape(-1, self.num_channels).astype(np.float32)
+
+    def _nothing_decoded(self) -> MediaError:
+        self._process.wait()
+        detail = f": {reason(self._process.messages)}" if self._process.messages else ""
+        return MediaError(f"The sound stream holds no sound{detail}. Received: {shown(self.path)}")
+
+    def _require_finite(self, block: np.ndarray) -> None:
+        finite = np.isfinite(block)
+        if finite.all():
+            return
+        sample, channel = np.argwhere(~finite)[0]
+        seconds = (self.num_samples_read + sample) / self.sample_rate_hz
+        raise MediaError(
+            f"The sound holds {block[sample, channel]} at {seconds:.3f} s (channel {channel + 1}): export it again"
+            f" from the program that made it. Received: {shown(self.path)}"
+        )
+
+    def close(self) -> None:
+        """End decoding. May be called twice."""
+        self._process.close()
+
+    def __enter__(self) -> "AudioReader":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_audio(path: str | os.PathLike[str], *, block_samples: int = 65536) -> AudioReader:
+    """Open the first sound stream of a media file for reading block by block.
+
+        with open_audio("concert.mp4") as reader:
+            for block in reader.blocks():    # float32 [time, channels]
+                ...
+
+    Samples beyond full scale come as they are (float WAV files, AAC). Decoders may add or take a few samples at the
+    ends of lossy formats (AAC: about a hundred more at the end); WAV and FLAC are sample-exact.
+
+    Args:
+        path: any file that ffmpeg can read.
+        block_samples: most samples per channel in one block.
+
+    Raises:
+        MediaError: for a file that cannot be opened, has no sound stream or no sound in it.
+        ParameterError: for `block_samples` below 1.
+    """
+    return AudioReader(path, block_samples=block_samples)
+
+
+def read_audio(path: str | os.PathLike[str]) -> tuple[np.ndarray, int]:
+    """The whole sound of a short file: waveform, float32 `[time, channels]`, and its sample rate in Hz.
+
+    Raises:
+        MediaError: as `open_audio` and `AudioReader.blocks`.
+    """
+    with open_audio(path) as reader:
+        return np.concatenate(list(reader.blocks())), reader.sample_rate_hz

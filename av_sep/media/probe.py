@@ -1,0 +1,166 @@
+"""What a media file contains, read from what ffmpeg prints about it.
+
+ffprobe would answer in JSON, but it is not everywhere (the ffmpeg that comes with imageio-ffmpeg has none), so there
+is one code path that always works: `ffmpeg -i`, whose layout has been stable for many years.
+"""
+
+import math
+import os
+import re
+from dataclasses import dataclass
+
+from av_sep.errors import MediaError
+from av_sep.media.ffmpeg import FfmpegProcess, media_input, reason
+from av_sep.media.files import require_readable, shown
+from av_sep.types import MediaInfo
+
+_DURATION = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)")
+_STREAM = re.compile(r"^ +Stream #0:\d+\S*: (Audio|Video): (.*)$")
+_ROTATION = re.compile(r"^ +display ?matrix: rotation of (-?[\d.]+) degrees", re.IGNORECASE)
+_SIZE = re.compile(r", (\d+)x(\d+)(?=[ ,]|$)")
+_RATE = re.compile(r", ([\d.]+)(k?) (fps|tbr)(?=[ ,]|$)")
+_SOUND = re.compile(r", (\d+) Hz, ([^,]+)")
+# Formats that ffmpeg would render into pictures from any text file of the right extension.
+_TEXT_FORMATS = ("tty", "bin", "xbin", "adf", "idf")
+_NAMED_LAYOUTS = {
+    "mono": 1,
+    "stereo": 2,
+    "downmix": 2,
+    "binaural": 2,
+    "quad": 4,
+    "hexagonal": 6,
+    "octagonal": 8,
+    "cube": 8,
+    "hexadecagonal": 16,
+}
+
+
+@dataclass(frozen=True)
+class MediaHeaders:
+    """What the headers promise.
+
+    Attributes:
+        info: the public part.
+        duration_is_estimate: True where the file does not state its duration and ffmpeg guessed it from the bit rate.
+    """
+
+    info: MediaInfo
+    duration_is_estimate: bool
+
+
+def probe(path: str | os.PathLike[str]) -> MediaInfo:
+    """What a media file contains, as far as its headers tell; the sound and pictures themselves are not decoded.
+
+    Width and height are those of the stored picture after rotation metadata (a phone's upright video is upright);
+    pixels that are not square are not stretched. Album art is not video. `video_frames` gives pictures of exactly
+    this size.
+
+    Raises:
+        MediaError: for a missing file, a folder, an empty or unreadable file, and one that holds neither sound nor
+        pictures.
+    """
+    return read_headers(path).info
+
+
+def read_headers(path: str | os.PathLike[str]) -> MediaHeaders:
+    """As `probe`, with what the readers need to judge whether a file is whole."""
+    path = require_readable(path)
+    output = media_input(path).output("pipe:", format="null", c="copy", t=0)
+    with FfmpegProcess(output, log_level="info") as process:
+        process.wait()
+        messages = process.messages
+    lines = _input_section(messages)
+    if not lines or lines[0].startswith(tuple(f"Input #0, {name}," for name in _TEXT_FORMATS)):
+        detail = reason(messages) if not lines else "it is text"
+        raise MediaError(f"Expected a sound or video file ({detail}). Received: {shown(path)}")
+    info = _parse(path, lines)
+    if not info.has_audio and not info.has_video:
+        raise MediaError(f"Expected a file with sound or pictures, this one has neither. Received: {shown(path)}")
+    return MediaHeaders(info, duration_is_estimate=any("Estimating duration from bitrate" in line for line in messages))
+
+
+def require_sound(info: MediaInfo) -> None:
+    """Raise MediaError unless the file has a sound stream."""
+    if not info.has_audio:
+        raise MediaError(f"Expected a file with sound, this one has no sound stream. Received: {shown(info.path)}")
+
+
+def require_pictures(info: MediaInfo) -> None:
+    """Raise MediaError unless the file has a picture stream."""
+    if not info.has_video:
+        raise MediaError(f"Expected a file with pictures, this one has no video stream. Received: {shown(info.path)}")
+
+
+def _input_section(messages: list[str]) -> list[str]:
+    """The lines that describe the input, from "Input #0, ..." on to the output; empty where it was not opened."""
+    starts = [i for i, line in enumerate(messages) if line.startswith("Input #0, ")]
+    if not starts:
+        return []
+    section = messages[starts[0] :]
+    ends = [i for i, line in enumerate(section) if line.startswith(("Output #0", "Stream mapping:"))]
+    return section[: ends[0]] if ends else section
+
+
+def _parse(path, lines: list[str]) -> MediaInfo:
+    duration_seconds = 0.0
+    sound: dict = {}
+    pictures: dict = {}
+    rotation_belongs_to_pictures = False
+    for line in lines:
+        if match := _DURATION.match(line):
+            hours, minutes, seconds = match.groups()
+            duration_seconds = 3600.0 * int(hours) + 60.0 * int(minutes) + float(seconds)
+        elif match := _STREAM.match(line):
+            kind, description = match.groups()
+            rotation_belongs_to_pictures = False
+            if kind == "Audio" and not sound:
+                sound = _parse_sound(description)
+            elif kind == "Video" and not pictures and not description.endswith("(attached pic)"):
+                pictures = _parse_pictures(description)
+                rotation_belongs_to_pictures = bool(pictures)
+        elif rotation_belongs_to_pictures and (match := _ROTATION.match(line)):
+            if _turns_sideways(float(match.group(1))):
+                pictures["width"], pictures["height"] = pictures["height"], pictures["width"]
+            rotation_belongs_to_pictures = False
+    return MediaInfo(path=path, duration_seconds=duration_seconds, **sound, **pictures)
+
+
+def _parse_sound(description: str) -> dict:
+    match = _SOUND.search(description)
+    if match is None or int(match.group(1)) == 0:
+        return {}
+    return {"sample_rate_hz": int(match.group(1)), "num_channels": count_channels(match.group(2))}
+
+
+def _parse_pictures(description: str) -> dict:
+    size = _SIZE.search(description)
+    if size is None:
+        return {}
+    rates = {unit: float(number) * (1000.0 if kilo else 1.0) for number, kilo, unit in _RATE.findall(description)}
+    # The average where the file states it, else ffmpeg's guess ("tbr").
+    fps = rates.get("fps") or rates.get("tbr") or None
+    return {"width": int(size.group(1)), "height": int(size.group(2)), "fps": fps}
+
+
+def _turns_sideways(rotation_degrees: float) -> bool:
+    return math.isclose(abs(rotation_degrees) % 180.0, 90.0, abs_tol=1.0)
+
+
+def count_channels(layout: str) -> int:
+    """Number of channels of a layout by ffmpeg's name: "stereo" 2, "5.1(side)" 6, "13 channels" 13, "ambisonic 1" 4.
+
+    Raises:
+        MediaError: for a name that is none of these.
+    """
+    name = layout.strip().split("(")[0].strip()
+    if name in _NAMED_LAYOUTS:
+        return _NAMED_LAYOUTS[name]
+    if re.fullmatch(r"\d+(\.\d+)+", name):
+        return sum(map(int, name.split(".")))
+    if match := re.match(r"(\d+) channels", name):
+        return int(match.group(1))
+    if match := re.match(r"ambisonic (\d+)", name):
+        return (int(match.group(1)) + 1) ** 2
+    if re.fullmatch(r"[A-Z0-9]+(\+[A-Z0-9]+)*", name):
+        return name.count("+") + 1
+    raise MediaError(f"Unknown arrangement of sound channels. Received: {layout!r}")
