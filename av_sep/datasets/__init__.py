@@ -1,0 +1,1 @@
+"""Where sound and notes come from; nothing is read at import."""

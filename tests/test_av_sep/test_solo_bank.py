@@ -1,0 +1,71 @@
+"""The bank of solo lines: whole sources on either side of the split, and the format that training reads."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "make_solo_bank.py"
+
+
+@pytest.fixture(scope="module")
+def bank_script():
+    spec = importlib.util.spec_from_file_location("make_solo_bank", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def notes_folder(tmp_path_factory):
+    root = tmp_path_factory.mktemp("notes")
+    time = np.arange(16000) / 16000
+    for library in ("large", "small", "kept_out"):
+        folder = root / library / "oboe"
+        folder.mkdir(parents=True)
+        for i, name in enumerate(("A4", "B4", "Cs5", "Ds5", "F5", "G5", "A5")):
+            hz = 440.0 * 2.0 ** (2 * i / 12)
+            tone = 0.3 * sum(np.sin(2 * np.pi * k * hz * time) / k for k in (1, 2, 3))
+            sf.write(folder / f"oboe_{name}_1_forte_normal.wav", tone, 16000)
+            if library == "large":
+                sf.write(folder / f"oboe_{name}_1_piano_normal.wav", tone, 16000)
+    return root
+
+
+def test_sources_are_split_whole_and_minutes_shared_by_size(bank_script, notes_folder):
+    jobs = {job.source: job for job in bank_script.sample_jobs(notes_folder, 6.0, {"kept_out"})}
+    splits = {name: job.split for name, job in jobs.items()}
+    assert splits == {"large": "train", "small": "train", "kept_out": "heldout"}
+    assert jobs["large"].seconds == pytest.approx(240, rel=0.01)
+    assert jobs["small"].seconds == pytest.approx(120, rel=0.01)
+    assert jobs["kept_out"].seconds == pytest.approx(60)
+    for job in jobs.values():
+        assert {sample.library for sample in job.samples} == {job.source}
+
+
+def test_soundfonts_cover_every_instrument_on_their_side(bank_script):
+    jobs = bank_script.soundfont_jobs({"one": "one.sf2", "two": "two.sf2"}, 12.0, {"two"})
+    assert len(jobs) == 26
+    sides = {(job.source, job.split, job.seconds) for job in jobs}
+    assert sides == {("one", "train", 360.0), ("two", "heldout", 120.0)}
+
+
+def test_rendered_file_keeps_the_bank_format(bank_script, notes_folder, tmp_path):
+    job = next(job for job in bank_script.sample_jobs(notes_folder, 0.5, set()) if job.source == "large")
+    entry = bank_script.render_job(job, tmp_path, 16000, seed=3)
+    stored = np.load(tmp_path / "train" / "oboe" / "large.npy")
+    assert stored.dtype == np.int16 and stored.ndim == 1
+    assert entry == {"instrument": "oboe", "source": "large", "split": "train", "seconds": len(stored) / 16000}
+    assert len(stored) / 16000 == pytest.approx(job.seconds, abs=0.01)
+    waveform = stored / 32767
+    frames = np.sqrt(np.mean(waveform[: len(waveform) // 800 * 800].reshape(-1, 800) ** 2, axis=1))
+    sounding = frames > 1e-3
+    assert np.mean(~sounding) < 0.15
+    assert 20 * np.log10(np.sqrt(np.mean(frames[sounding] ** 2))) == pytest.approx(-20, abs=1.5)
+    assert np.abs(waveform).max() < 0.96
+    bank_script.render_job(job, tmp_path / "again", 16000, seed=3)
+    np.testing.assert_array_equal(np.load(tmp_path / "again" / "train" / "oboe" / "large.npy"), stored)
+    bank_script.render_job(job, tmp_path / "other", 16000, seed=4)
+    assert not np.array_equal(np.load(tmp_path / "other" / "train" / "oboe" / "large.npy")[:8000], stored[:8000])
