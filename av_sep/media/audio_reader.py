@@ -11,14 +11,16 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
 from av_sep.errors import MediaError, ParameterError
 from av_sep.media.damage import require_whole
-from av_sep.media.ffmpeg import FfmpegProcess, media_input, reason
+from av_sep.media.ffmpeg import FfmpegProcess, media_input, with_common_start
 from av_sep.media.files import shown
 from av_sep.media.probe import read_headers, require_sound
+from av_sep.types import MediaInfo
 
 _AU_HEADER = struct.Struct(">4s5I")
 _AU_FLOAT32 = 6
@@ -46,8 +48,7 @@ class AudioReader:
         self.duration_seconds = self._headers.info.duration_seconds
         self.num_samples_read = 0
         self._block_samples = block_samples
-        sound = media_input(path)["a:0"].filter("aresample", first_pts=0)
-        self._process = FfmpegProcess(sound.output("pipe:", format="au", acodec="pcm_f32be"))
+        self._process = FfmpegProcess(_sound(self._headers.info))
         self._exhausted = False
         try:
             self.sample_rate_hz, self.num_channels = self._read_au_header()
@@ -80,9 +81,7 @@ class AudioReader:
             self.num_samples_read += len(block)
             yield block
             block = self._read_block()
-        status = self._process.wait()
-        seconds = self.num_samples_read / self.sample_rate_hz
-        require_whole(self._headers, "sound", seconds, status, self._process.messages)
+        require_whole(self._headers, "sound", self.num_samples_read / self.sample_rate_hz, self._process)
 
     def _read_au_header(self) -> tuple[int, int]:
         header = self._process.stdout.read(_AU_HEADER.size)
@@ -102,7 +101,7 @@ class AudioReader:
 
     def _nothing_decoded(self) -> MediaError:
         self._process.wait()
-        detail = f": {reason(self._process.messages)}" if self._process.messages else ""
+        detail = f" ({self._process.reason})" if self._process.messages else ""
         return MediaError(f"The sound stream holds no sound{detail}. Received: {shown(self.path)}")
 
     def _require_finite(self, block: np.ndarray) -> None:
@@ -127,6 +126,13 @@ class AudioReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _sound(info: MediaInfo) -> Any:
+    """ffmpeg-python's output node: the first sound stream, placed in the file's time."""
+    source = media_input(info.path)
+    output = source["a:0"].filter("aresample", first_pts=0).output("pipe:", format="au", acodec="pcm_f32be")
+    return with_common_start(output, source, "V:0") if info.has_video else output
 
 
 def open_audio(path: str | os.PathLike[str], *, block_samples: int = 65536) -> AudioReader:

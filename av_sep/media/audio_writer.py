@@ -14,7 +14,7 @@ import ffmpeg
 import numpy as np
 
 from av_sep.errors import MediaError, ParameterError
-from av_sep.media.ffmpeg import FfmpegProcess, file_url, reason
+from av_sep.media.ffmpeg import FfmpegProcess, file_url
 from av_sep.media.files import cannot_write, replace_when_complete, shown
 from av_sep.media.wav import WavFile
 
@@ -169,19 +169,13 @@ class _EncoderPipe:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._process:
-            if kind is not None:
-                return
-            try:
-                failed = self._process.wait() != 0
-            except BrokenPipeError:
-                failed = True
-            if failed or self._process.messages:
+            # Complaints count as failure: some versions end with status 0 although the disk was full.
+            if kind is None and (self._process.wait() != 0 or self._process.messages):
                 raise self._failed()
 
     def _failed(self) -> MediaError:
-        with self._process:
-            pass
-        return MediaError(f"Cannot write {shown(self._path)}: {reason(self._process.messages)}")
+        self._process.wait()
+        return MediaError(f"Cannot write {shown(self._path)}: {self._process.reason}")
 
 
 def _quantize(block: np.ndarray, bit_depth: int) -> bytes:

@@ -1,60 +1,77 @@
-"""Is a file whole? What was decoded, held against what the headers promised, so that no result is silently shorter."""
+"""Is a file whole? What was decoded, held against what the headers promised, so that no result is silently shorter.
+
+Transport streams, Ogg and raw AAC promise nothing: where such a file was cut off cannot be told from where it ended.
+"""
+
+import logging
+import re
 
 from av_sep.errors import MediaError
-from av_sep.media.ffmpeg import FfmpegProcess, media_input, reason
+from av_sep.media.ffmpeg import FfmpegProcess, media_input
 from av_sep.media.files import shown
 from av_sep.media.probe import MediaHeaders
+
+_log = logging.getLogger(__name__)
 
 # Headers are a little off in healthy files: the longest stream counts, encoders pad, durations are rounded.
 _TOLERANCE_FRACTION = 0.05
 _TOLERANCE_SECONDS = 1.0
+# ffmpeg's framecrc listing: the streams, and then "stream, dts, pts, duration, size, ..." for each packet.
+_TIME_BASE = re.compile(rb"#tb (\d+): (\d+)/(\d+)")
+_STREAM_KIND = {"sound": re.compile(rb"#media_type (\d+): audio"), "pictures": re.compile(rb"#media_type (\d+): video")}
+_PACKET = re.compile(rb"(\d+), *(-?\d+), *(-?\d+), *(\d+),")
 
 
-def require_whole(headers: MediaHeaders, what: str, read_seconds: float, status: int, messages: list[str]) -> None:
+def require_whole(headers: MediaHeaders, what: str, read_seconds: float, process: FfmpegProcess) -> None:
     """Raise unless decoding ended well and not too early.
 
-    Sound may rightly end before the pictures do, and the other way round, but a file that was cut off ends early in
-    all its streams. So a stream that ends early passes only if ffmpeg had nothing to complain about and the file's
-    packets go on to the promised end.
+    Sound may rightly end before the pictures do, and the other way round, but a file that was cut off ends early in all
+    its streams. So a stream that ends early passes only if ffmpeg had nothing to complain about and another stream goes
+    on to the promised end. Complaints about a file that reaches its end (a damaged stretch in the middle) are logged.
 
     Args:
         headers: what was promised.
-        what: "sound" or "pictures", for the message.
+        what: "sound" or "pictures".
         read_seconds: end of what was decoded, from the start of the file.
-        status: ffmpeg's exit status.
-        messages: what ffmpeg said while decoding.
+        process: ffmpeg, at the end of its output.
 
     Raises:
         MediaError: naming how many seconds could be read of how many promised.
     """
-    info = headers.info
-    promised_seconds = 0.0 if headers.duration_is_estimate else info.duration_seconds
-    earliest_end_seconds = promised_seconds - max(_TOLERANCE_SECONDS, _TOLERANCE_FRACTION * promised_seconds)
-    if status == 0:
-        if read_seconds >= earliest_end_seconds:
-            return
-        if not messages and info.has_audio and info.has_video and _packets_end_seconds(headers) >= earliest_end_seconds:
-            return
+    status = process.wait()
+    header_seconds = 0.0 if headers.duration_is_estimate else headers.info.duration_seconds
+    promised_seconds = max(header_seconds, read_seconds * headers.promised_bytes_ratio)
+    end_seconds = promised_seconds - max(_TOLERANCE_SECONDS, _TOLERANCE_FRACTION * promised_seconds)
+    if status == 0 and read_seconds >= end_seconds:
+        if process.messages:
+            _log.warning("%s is damaged in places, read all the same (%s)", shown(headers.info.path), process.reason)
+        return
+    if status == 0 and not process.messages and _others_end_seconds(headers, what) >= end_seconds:
+        return
     promise = f" of {promised_seconds:.1f}" if promised_seconds else ""
-    detail = f" ({reason(messages)})" if messages else ""
+    detail = f" ({process.reason})" if status != 0 or process.messages else ""
     raise MediaError(
         f"The file is damaged or cut off: only {read_seconds:.1f}{promise} seconds of its {what} could be read{detail}."
-        f" Received: {shown(info.path)}"
+        f" Received: {shown(headers.info.path)}"
     )
 
 
-def _packets_end_seconds(headers: MediaHeaders) -> float:
-    """End of the last packet of any stream, found by walking through the file without decoding it."""
+def _others_end_seconds(headers: MediaHeaders, what: str) -> float:
+    """End of the last packet outside the decoded stream, found by walking through the file; 0.0 where there is none."""
     time_base_seconds: dict[int, float] = {}
+    decoded_stream: int | None = None
     end_seconds = 0.0
     output = media_input(headers.info.path).output("pipe:", format="framecrc", c="copy", map="0", copy_unknown=None)
     with FfmpegProcess(output) as process:
         for line in process.stdout:
-            fields = line.decode("ascii", "replace").split()
-            if fields[:1] == ["#tb"]:
-                numerator, denominator = fields[2].split("/")
-                time_base_seconds[int(fields[1].rstrip(":"))] = int(numerator) / int(denominator)
-            elif fields and not fields[0].startswith("#"):
-                stream, _, pts, duration = (int(field.rstrip(",")) for field in fields[:4])
-                end_seconds = max(end_seconds, (pts + duration) * time_base_seconds[stream])
+            if match := _TIME_BASE.match(line):
+                stream, numerator, denominator = map(int, match.groups())
+                time_base_seconds[stream] = numerator / denominator
+            elif decoded_stream is None and (match := _STREAM_KIND[what].match(line)):
+                decoded_stream = int(match.group(1))
+            elif match := _PACKET.match(line):
+                stream, dts, pts, duration = map(int, match.groups())
+                if stream != decoded_stream:
+                    # AVI has decoding times only; an unknown time is a very negative one.
+                    end_seconds = max(end_seconds, (max(dts, pts) + duration) * time_base_seconds[stream])
     return end_seconds

@@ -3,6 +3,7 @@
 import atexit
 import functools
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -21,6 +22,11 @@ _FFPROBE_STAND_IN = """#!/bin/sh
 echo "ffprobe is not installed: this is a stand-in by av-sep, which does not need it. Install ffmpeg to get it." >&2
 exit 1
 """
+# Enough for the headers of a file with hundreds of chapters, little enough to hold.
+_MAX_MESSAGES = 10_000
+# "[mov,mp4 @ 0x55d02edc3080] ": parts of ffmpeg and their addresses in memory.
+_MESSAGE_PREFIX = re.compile(r"^(\[[^\]]* @ [^\]]*\] )+")
+_INVALID_DATA = "Invalid data found when processing input"
 
 
 def ffmpeg_executable() -> str:
@@ -79,6 +85,20 @@ def media_input(path: str | os.PathLike[str]) -> Any:
     return ffmpeg.input(file_url(path), protocol_whitelist="file")
 
 
+def with_common_start(output: Any, source: Any, others: str) -> Any:
+    """An output node that counts its time from the start of the file, even if the stream it takes starts later.
+
+    In formats whose clocks may jump (MPEG transport streams, Ogg), ffmpeg takes the first of the streams *in use* for
+    the start of the file. So the other kind of stream is put to use: copied to nowhere, for no time at all.
+
+    Args:
+        output: the node to extend.
+        source: the input node.
+        others: which streams of it to put to use, in ffmpeg's words.
+    """
+    return ffmpeg.merge_outputs(output, source[others].output("pipe:", format="null", c="copy", t=0))
+
+
 class FfmpegProcess:
     """A running ffmpeg and its pipes; as a context manager it leaves neither process nor pipe nor thread behind.
 
@@ -97,14 +117,18 @@ class FfmpegProcess:
         """
         options = ["-hide_banner", "-nostdin", "-v", log_level]
         arguments = ffmpeg.compile(output, cmd=options, overwrite_output=True)
-        self._process = subprocess.Popen(
-            [os.fsencode(ffmpeg_executable()), *(argument.encode("latin-1") for argument in arguments)],
-            stdin=subprocess.PIPE if writes else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        # A damaged file can make ffmpeg say more than a pipe holds, so someone has to keep reading; the end matters.
-        self._messages: deque[str] = deque(maxlen=200)
+        command = [os.fsencode(ffmpeg_executable()), *(argument.encode("latin-1") for argument in arguments)]
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE if writes else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+        except OSError as error:
+            raise MediaError(f"Cannot start ffmpeg ({error.strerror}). Received: {os.fsdecode(command[0])}") from error
+        # A damaged file can make ffmpeg say more than a pipe holds, so someone has to keep reading.
+        self._messages: deque[str] = deque(maxlen=_MAX_MESSAGES)
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
         self.stdin: IO[bytes] | None = self._process.stdin
@@ -117,17 +141,29 @@ class FfmpegProcess:
             self._messages.append(line.decode("utf-8", "backslashreplace").rstrip())
 
     def wait(self) -> int:
-        """Exit status, once ffmpeg has ended by itself; its messages are complete then."""
+        """Exit status, once ffmpeg has ended by itself, having got all its input; its messages are complete then."""
         if self.stdin is not None:
-            self.stdin.close()
+            _close_quietly(self.stdin)
         status = self._process.wait()
         self._listener.join()
         return status
 
     @property
     def messages(self) -> list[str]:
-        """The last lines that ffmpeg printed."""
+        """The lines that ffmpeg printed."""
         return list(self._messages)
+
+    @property
+    def reason(self) -> str:
+        """Why ffmpeg failed, in its own words: the first of its messages, as the later ones follow from it."""
+        for message in self._messages:
+            text = _MESSAGE_PREFIX.sub("", message).strip()
+            if _INVALID_DATA in text:
+                return _INVALID_DATA
+            if text and not text.startswith(("Last message repeated", "Format ")):
+                return text.rstrip(".")
+        status = self._process.poll()
+        return f"ffmpeg was stopped by signal {-status}" if status and status < 0 else "ffmpeg gave no reason"
 
     def close(self) -> None:
         """End ffmpeg now, whatever it is doing, and close its pipes. May be called twice."""
@@ -154,12 +190,3 @@ def _close_quietly(pipe: IO[bytes]) -> None:
         pipe.close()
     except BrokenPipeError:
         pass
-
-
-def reason(messages: list[str]) -> str:
-    """The most telling of ffmpeg's messages, without addresses: the first, as the later ones follow from it."""
-    for message in messages:
-        text = message.split("] ", 1)[-1].strip() if message.startswith("[") else message.strip()
-        if text and not text.startswith(("Last message repeated", "Format ")):
-            return text.rstrip(".")
-    return "ffmpeg gave no reason"

@@ -95,12 +95,11 @@ def find_media(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for path in map(Path, paths):
-        if path.is_dir():
-            found.update(dict.fromkeys(_media_in_folder(path)))
-        elif path.exists():
-            found[path] = None
-        else:
-            raise MediaError(f"There is no such file or folder. Received: {shown(path)}")
+        try:
+            is_folder = stat.S_ISDIR(path.stat().st_mode)
+        except OSError as error:
+            raise MediaError(f"Cannot open this ({error.strerror}). Received: {shown(path)}") from error
+        found.update(dict.fromkeys(_media_in_folder(path) if is_folder else [path]))
     return list(found)
 
 

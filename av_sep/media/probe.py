@@ -8,9 +8,10 @@ import math
 import os
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from av_sep.errors import MediaError
-from av_sep.media.ffmpeg import FfmpegProcess, media_input, reason
+from av_sep.media.ffmpeg import FfmpegProcess, media_input
 from av_sep.media.files import require_readable, shown
 from av_sep.types import MediaInfo
 
@@ -22,6 +23,9 @@ _RATE = re.compile(r", ([\d.]+)(k?) (fps|tbr)(?=[ ,]|$)")
 _SOUND = re.compile(r", (\d+) Hz, ([^,]+)")
 # Formats that ffmpeg would render into pictures from any text file of the right extension.
 _TEXT_FORMATS = ("tty", "bin", "xbin", "adf", "idf")
+# Programs that write into a pipe put about the largest number there is, signed or not, where they cannot know the size.
+_RIFF_PLACEHOLDER_BYTES = 2**31
+_RIFF_PLACEHOLDER_MARGIN_BYTES = 2**16
 _NAMED_LAYOUTS = {
     "mono": 1,
     "stereo": 2,
@@ -42,10 +46,13 @@ class MediaHeaders:
     Attributes:
         info: the public part.
         duration_is_estimate: True where the file does not state its duration and ffmpeg guessed it from the bit rate.
+        promised_bytes_ratio: the size that the file claims for itself over the size it has; 1.0 where it is whole or
+            makes no claim. ffmpeg passes over this in WAV and AVI files and takes what is left for the whole.
     """
 
     info: MediaInfo
     duration_is_estimate: bool
+    promised_bytes_ratio: float
 
 
 def probe(path: str | os.PathLike[str]) -> MediaInfo:
@@ -69,14 +76,31 @@ def read_headers(path: str | os.PathLike[str]) -> MediaHeaders:
     with FfmpegProcess(output, log_level="info") as process:
         process.wait()
         messages = process.messages
-    lines = _input_section(messages)
-    if not lines or lines[0].startswith(tuple(f"Input #0, {name}," for name in _TEXT_FORMATS)):
-        detail = reason(messages) if not lines else "it is text"
+        lines = _input_section(messages)
+        is_text = bool(lines) and lines[0].startswith(tuple(f"Input #0, {name}," for name in _TEXT_FORMATS))
+        detail = "it is text" if is_text else process.reason
+    if is_text or not lines:
         raise MediaError(f"Expected a sound or video file ({detail}). Received: {shown(path)}")
     info = _parse(path, lines)
     if not info.has_audio and not info.has_video:
         raise MediaError(f"Expected a file with sound or pictures, this one has neither. Received: {shown(path)}")
-    return MediaHeaders(info, duration_is_estimate=any("Estimating duration from bitrate" in line for line in messages))
+    is_estimate = any("Estimating duration from bitrate" in line for line in messages)
+    return MediaHeaders(info, is_estimate, _promised_bytes_ratio(path))
+
+
+def _promised_bytes_ratio(path: Path) -> float:
+    with path.open("rb") as file:
+        start = file.read(28)
+    if start[:4] == b"RIFF" and len(start) >= 8:
+        num_bytes = 8 + int.from_bytes(start[4:8], "little")
+        margin = _RIFF_PLACEHOLDER_MARGIN_BYTES
+        if (num_bytes + margin) % _RIFF_PLACEHOLDER_BYTES < 2 * margin:
+            return 1.0
+    elif start[:4] == b"RF64" and start[12:16] == b"ds64" and len(start) == 28:
+        num_bytes = 8 + int.from_bytes(start[20:28], "little")
+    else:
+        return 1.0
+    return max(1.0, num_bytes / path.stat().st_size)
 
 
 def require_sound(info: MediaInfo) -> None:
@@ -101,7 +125,7 @@ def _input_section(messages: list[str]) -> list[str]:
     return section[: ends[0]] if ends else section
 
 
-def _parse(path, lines: list[str]) -> MediaInfo:
+def _parse(path: Path, lines: list[str]) -> MediaInfo:
     duration_seconds = 0.0
     sound: dict = {}
     pictures: dict = {}

@@ -10,7 +10,7 @@ import numpy as np
 
 from av_sep.errors import ParameterError
 from av_sep.media.damage import require_whole
-from av_sep.media.ffmpeg import FfmpegProcess, media_input
+from av_sep.media.ffmpeg import FfmpegProcess, media_input, with_common_start
 from av_sep.media.probe import MediaHeaders, read_headers, require_pictures
 from av_sep.types import MediaInfo, VideoFrame
 
@@ -58,26 +58,27 @@ def _picture_size(info: MediaInfo, max_height: int | None) -> tuple[int, int]:
     return max(1, round(info.width * max_height / info.height)), max_height
 
 
-def _pictures(path: str | os.PathLike[str], rate: Fraction, width: int, height: int) -> Any:
+def _pictures(info: MediaInfo, rate: Fraction, width: int, height: int) -> Any:
     """ffmpeg-python's output node: packed RGB of exactly this size, at exactly this rate."""
-    return (
-        media_input(path)["V:0"]
+    source = media_input(info.path)
+    output = (
+        source["V:0"]
         # round=up gives a picture to the first instant that is not before it; start_time fills from 0 on.
         .filter("fps", fps=f"{rate.numerator}/{rate.denominator}", round="up", start_time=0)
         # Even where nothing is to be scaled: a video may change its size on the way, and the pipe knows no borders.
         .filter("scale", width, height, flags=_SCALE_FLAGS)
         .output("pipe:", format="rawvideo", pix_fmt="rgb24")
     )
+    return with_common_start(output, source, "a:0") if info.has_audio else output
 
 
 def _stream(headers: MediaHeaders, rate: Fraction, width: int, height: int) -> Iterator[VideoFrame]:
     num_bytes = width * height * 3
     num_frames = 0
-    with FfmpegProcess(_pictures(headers.info.path, rate, width, height)) as process:
+    with FfmpegProcess(_pictures(headers.info, rate, width, height)) as process:
         while len(data := process.stdout.read(num_bytes)) == num_bytes:
             # A copy, so that the picture may be drawn on.
             picture = np.frombuffer(data, np.uint8).reshape(height, width, 3).copy()
             yield VideoFrame(float(num_frames / rate), picture)
             num_frames += 1
-        status = process.wait()
-        require_whole(headers, "pictures", float(num_frames / rate), status, process.messages)
+        require_whole(headers, "pictures", float(num_frames / rate), process)
