@@ -1,0 +1,64 @@
+"""Scores of one estimate against its reference, in dB.
+
+Conventions: reference and estimate are `[time, channels]` of the same shape; all channels are scored as one signal. Metrics never
+load files. A silent reference makes the ratios undefined, because there is no signal to be distorted; that is an error here,
+and leakage into a silent stem is measured by `level_below_mixture_db` instead.
+
+References:
+    SDR: plain signal-to-distortion ratio, as in the Sound Demixing Challenge (Y. Mitsufuji et al., 2022, equation 1).
+    SI-SDR: J. Le Roux, S. Wisdom, H. Erdogan, J. R. Hershey, "SDR - half-baked or well done?", ICASSP 2019, equation 3.
+        Scaling the estimate does not change it, so a stem that is far too quiet scores as well: read it beside the SDR.
+"""
+
+import numpy as np
+
+from av_sep.errors import ParameterError
+
+
+def sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
+    """Plain signal-to-distortion ratio in dB: `10 log10(|s|^2 / |s - e|^2)`; infinite for a perfect estimate.
+
+    Raises:
+        ParameterError: for unequal shapes, non-finite samples or a silent reference.
+    """
+    reference, estimate = _validated(reference, estimate)
+    return _ratio_db(np.sum(reference**2), np.sum((reference - estimate) ** 2))
+
+
+def si_sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
+    """Scale-invariant signal-to-distortion ratio in dB; minus infinity for a silent or orthogonal estimate.
+
+    Raises:
+        ParameterError: for unequal shapes, non-finite samples or a silent reference.
+    """
+    reference, estimate = _validated(reference, estimate)
+    scaled = np.sum(reference * estimate) / np.sum(reference**2) * reference
+    return _ratio_db(np.sum(scaled**2), np.sum((scaled - estimate) ** 2))
+
+
+def level_below_mixture_db(mixture: np.ndarray, estimate: np.ndarray) -> float:
+    """How far a stem that should be silent lies below the mixture, in dB of energy; infinite for exact silence.
+
+    Raises:
+        ParameterError: for unequal shapes, non-finite samples or a silent mixture.
+    """
+    mixture, estimate = _validated(mixture, estimate)
+    return _ratio_db(np.sum(mixture**2), np.sum(estimate**2))
+
+
+def _validated(reference, estimate):
+    reference, estimate = np.asarray(reference, np.float64), np.asarray(estimate, np.float64)
+    if reference.shape != estimate.shape or reference.ndim != 2:
+        raise ParameterError(
+            f"Expected two [time, channels] arrays of one shape. Received: {reference.shape} and {estimate.shape}"
+        )
+    if not (np.all(np.isfinite(reference)) and np.all(np.isfinite(estimate))):
+        raise ParameterError("Expected finite samples. Received: NaN or infinity")
+    if not np.any(reference):
+        raise ParameterError("A silent reference makes the ratio undefined: leave it out. Received: all samples 0")
+    return reference, estimate
+
+
+def _ratio_db(signal: float, distortion: float) -> float:
+    with np.errstate(divide="ignore"):
+        return float(10 * np.log10(signal) - 10 * np.log10(distortion))

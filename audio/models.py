@@ -1,0 +1,104 @@
+"""The models that can be asked for by name or file, and the one-file form in which they are kept.
+
+Packaged models live in `audio/weights/<name>/`: `config.json` (class, constructor arguments, what it was trained on),
+`weights.npz` (float16 arrays in the order of `get_weights()`, or the Wiener spectra) and `README.md` (model card). A `.keras` file
+of a registered network is taken as it is.
+"""
+
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from audio.baselines.wiener import StaticWiener
+from audio.separation_model import NetworkModel, SeparationModel
+from av_sep.errors import MediaError, ParameterError
+
+WEIGHTS_DIR = Path(__file__).parent / "weights"
+DEFAULT_MODEL = "conditioned_small"
+ALIASES = {"default": DEFAULT_MODEL, "conditioned": DEFAULT_MODEL}
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A packaged model: its name and one line about it."""
+
+    name: str
+    description: str
+
+
+def packaged_models() -> tuple[ModelEntry, ...]:
+    """The models that come with the package, sorted by name."""
+    configs = sorted(WEIGHTS_DIR.glob("*/config.json"))
+    return tuple(ModelEntry(path.parent.name, json.loads(path.read_text())["description"]) for path in configs)
+
+
+def load_model(name_or_path: str | Path = DEFAULT_MODEL) -> SeparationModel:
+    """Loads a separation model.
+
+    Args:
+        name_or_path: name of a packaged model, or path of a `.keras` file.
+
+    Raises:
+        ParameterError: if it is neither, or the file is not a model of this project.
+        MediaError: if the file does not exist.
+    """
+    name = ALIASES.get(str(name_or_path), str(name_or_path))
+    if name in {entry.name for entry in packaged_models()}:
+        return _load_packaged(WEIGHTS_DIR / name)
+    path = Path(name_or_path)
+    if path.suffix != ".keras" and not path.exists():
+        known = ", ".join(sorted({*ALIASES, *(entry.name for entry in packaged_models())}))
+        raise ParameterError(f"Expected a model's name ({known}) or a .keras file. Received: {str(name_or_path)!r}")
+    return _load_keras(path)
+
+
+def save_packaged(network, directory: Path, *, description: str, training: dict) -> None:
+    """Writes a network in the packaged form, weights as float16.
+
+    Args:
+        network: an `audio.wave_unet.WaveUNet`.
+        directory: folder to make.
+        description: one line for listings.
+        training: what it was trained on, for how long.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    options = {**network.options, "source_names": list(network.source_names)}
+    config = {"class": "WaveUNet", "description": description, "options": options, "training": training}
+    (directory / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    weights = {f"w{i:03d}": array.astype(np.float16) for i, array in enumerate(network.get_weights())}
+    np.savez_compressed(directory / "weights.npz", **weights)
+
+
+def _load_packaged(directory: Path) -> SeparationModel:
+    config = json.loads((directory / "config.json").read_text())
+    with np.load(directory / "weights.npz") as archive:
+        arrays = [archive[name].astype(np.float32) for name in sorted(archive.files)]
+    if config["class"] == "StaticWiener":
+        return StaticWiener(power_spectra=arrays[0], **config["options"])
+    from audio.wave_unet import WaveUNet
+
+    network = WaveUNet(**{**config["options"], "context": True})
+    network.set_weights(arrays)
+    return NetworkModel(network)
+
+
+def _load_keras(path: Path) -> SeparationModel:
+    if not path.is_file():
+        raise MediaError(f"Expected a .keras file. Received: {path}, which does not exist")
+    if not zipfile.is_zipfile(path):
+        raise ParameterError(f"Expected a .keras model saved by this program. Received: {path}, which is none")
+    import keras
+
+    from audio.wave_unet import WaveUNet
+
+    try:
+        network = keras.saving.load_model(path, compile=False)
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise ParameterError(f"Expected a .keras model saved by this program. Received: {path} ({reason})") from error
+    if not isinstance(network, WaveUNet):
+        raise ParameterError(f"Expected a separation network. Received: {path}, a {type(network).__name__}")
+    return NetworkModel(network)

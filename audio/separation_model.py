@@ -1,0 +1,77 @@
+"""What the separator needs of a model, and the adapter that makes a Keras network one."""
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from audio.framing import ChunkPlan
+from av_sep.errors import ParameterError
+
+
+@runtime_checkable
+class SeparationModel(Protocol):
+    """Maps a stretch of one channel to sources, shift-equivariantly on the grid of its chunk plan.
+
+    Attributes:
+        source_names: the sources in output order.
+        sample_rate_hz: rate of its sound.
+    """
+
+    @property
+    def source_names(self) -> Sequence[str]: ...
+
+    @property
+    def sample_rate_hz(self) -> int: ...
+
+    def chunk_plan(self, chunk_samples: int) -> ChunkPlan:
+        """How to cut a signal, in hops of at least `chunk_samples`."""
+        ...
+
+    def separate_chunk(self, chunk: np.ndarray, label_vector: np.ndarray) -> np.ndarray:
+        """`[num_input_samples]` and `[num_sources]` to `[num_sources, at least hop_samples]`, float32."""
+        ...
+
+
+class NetworkModel:
+    """A Wave-U-Net as a separation model: valid convolutions, one static shape, so it is traced once.
+
+    Args:
+        network: an `audio.wave_unet.WaveUNet` with one channel; with `context=False` its weights are moved to a twin.
+
+    Raises:
+        ParameterError: if the network is not for one channel.
+    """
+
+    def __init__(self, network):
+        if network.options["num_channels"] != 1:
+            raise ParameterError(
+                "Expected a network for one channel; every channel of a recording is separated by itself."
+                f" Received: num_channels={network.options['num_channels']}"
+            )
+        self.network = network if network.options["context"] else network.with_context(True)
+        # XLA on CPU costs seconds of compilation and gains little on one forward pass.
+        self.network.compile(jit_compile=_must_compile())
+
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        return self.network.source_names
+
+    @property
+    def sample_rate_hz(self) -> int:
+        return self.network.sample_rate_hz
+
+    def chunk_plan(self, chunk_samples: int) -> ChunkPlan:
+        return self.network.chunk_plan(chunk_samples)
+
+    def separate_chunk(self, chunk: np.ndarray, label_vector: np.ndarray) -> np.ndarray:
+        inputs = {"mixture": chunk[None, :, None].astype(np.float32)}
+        if self.network.takes_labels:
+            inputs["label_vector"] = label_vector[None].astype(np.float32)
+        return np.asarray(self.network.predict_on_batch(inputs))[0, :, :, 0]
+
+
+def _must_compile() -> bool:
+    import keras
+
+    return keras.backend.backend() == "jax"

@@ -1,0 +1,239 @@
+"""From a mixture of any length, rate and number of channels to one estimate per instrument. It touches no file.
+
+What it promises, for every model:
+    * the estimates have the mixture's length, rate and channels, to the sample;
+    * an instrument whose label is 0 is exactly silent;
+    * with `mixture_consistency` the active estimates add up to the mixture, in any case estimates plus residual do;
+    * how the stream is cut into blocks and chunks cannot be heard (equal to 1e-6);
+    * memory does not grow with the length of the stream.
+
+Conventions: mixtures and blocks are float32 `[time, channels]`, label vectors `[num_sources]` in [0, 1] in the order of the
+model's `source_names`, estimates `[num_sources, time, channels]`. Channels are separated one by one.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from audio.consistency import share_difference
+from audio.resampling import StreamResampler
+from audio.separation_model import SeparationModel
+from av_sep.errors import ParameterError
+
+# 131,072 output samples spend about half of the computation on context instead of nine tenths at 16,384.
+DEFAULT_CHUNK_SAMPLES = 131_072
+BLOCK_SAMPLES = 65_536
+
+
+@dataclass(frozen=True, eq=False)
+class SeparatedBlock:
+    """A stretch of the stream: mixture `[time, channels]` and the active instruments' estimates `[num_active, time, channels]`."""
+
+    mixture: np.ndarray
+    estimates: np.ndarray
+
+    @property
+    def residual(self) -> np.ndarray:
+        """Mixture minus the sum of the estimates, `[time, channels]`."""
+        return self.mixture - self.estimates.sum(axis=0)
+
+
+class Separator:
+    """Separates streams with one model.
+
+    Args:
+        model: what separates a stretch of sound.
+        mixture_consistency: share the difference between mixture and estimates among the active instruments.
+        chunk_samples: shortest stretch that the model gives at a time, in samples at its rate; more is faster per second of
+            sound and takes more memory.
+    """
+
+    def __init__(
+        self,
+        model: SeparationModel,
+        *,
+        mixture_consistency: bool = True,
+        chunk_samples: int = DEFAULT_CHUNK_SAMPLES,
+    ):
+        self.model = model
+        self.mixture_consistency = mixture_consistency
+        self.chunk_samples = chunk_samples
+
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        """Instruments that the model can give, in order."""
+        return tuple(self.model.source_names)
+
+    def active(self, label_vector: np.ndarray) -> tuple[int, ...]:
+        """Positions of the instruments whose label is above 0: the order of `SeparatedBlock.estimates`."""
+        return tuple(int(i) for i in np.flatnonzero(np.asarray(label_vector) > 0))
+
+    def separate(self, mixture: np.ndarray, label_vector: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+        """Separates a whole mixture.
+
+        Args:
+            mixture: `[time, channels]`, at least one sample, finite.
+            label_vector: `[num_sources]` in [0, 1]; 0 means exactly silent.
+            sample_rate_hz: of the mixture.
+
+        Returns:
+            Estimates `[num_sources, time, channels]`, float32.
+
+        Raises:
+            ParameterError: for a shape, rate, label or sample value that cannot be used.
+        """
+        mixture = np.asarray(mixture)
+        if mixture.ndim != 2 or not mixture.size:
+            raise ParameterError(f"Expected a mixture [time, channels] with sound. Received: shape {mixture.shape}")
+        estimates = np.zeros((len(self.source_names), *mixture.shape), np.float32)
+        blocks = (mixture[start : start + BLOCK_SAMPLES] for start in range(0, len(mixture), BLOCK_SAMPLES))
+        position = 0
+        for block in self.stream(blocks, label_vector, sample_rate_hz):
+            end = position + len(block.mixture)
+            estimates[list(self.active(label_vector)), position:end] = block.estimates
+            position = end
+        return estimates
+
+    def stream(
+        self, blocks: Iterable[np.ndarray], label_vector: np.ndarray, sample_rate_hz: int
+    ) -> Iterator[SeparatedBlock]:
+        """Separates a stream of blocks `[time, channels]` of any lengths; see `separate` for arguments and errors.
+
+        Yields:
+            Stretches that follow each other without gap and together have the stream's length.
+        """
+        label_vector = self._validated(label_vector, sample_rate_hz)
+        run = None
+        for block in blocks:
+            block = _validated_block(block, run.num_channels if run else None)
+            if run is None:
+                run = _Run(self, label_vector, sample_rate_hz, block.shape[1])
+            yield from run.push(block)
+        if run is not None:
+            yield from run.finish()
+
+    def _validated(self, label_vector, sample_rate_hz):
+        label_vector = np.asarray(label_vector, np.float32)
+        if label_vector.shape != (len(self.source_names),):
+            raise ParameterError(
+                f"Expected one label per instrument: {', '.join(self.source_names)}. Received: shape {label_vector.shape}"
+            )
+        if not np.all((label_vector >= 0) & (label_vector <= 1)):
+            raise ParameterError(f"Expected labels in [0, 1]. Received: {label_vector.tolist()}")
+        if not sample_rate_hz > 0:
+            raise ParameterError(f"Expected a positive sample rate in Hz. Received: sample_rate_hz={sample_rate_hz}")
+        return label_vector
+
+
+class _Run:
+    """State of one stream: native mixture waiting for its estimates, model-rate sound waiting for its chunk."""
+
+    def __init__(self, separator: Separator, label_vector: np.ndarray, sample_rate_hz: int, num_channels: int):
+        self.model = separator.model
+        self.mixture_consistency = separator.mixture_consistency
+        self.label_vector = label_vector
+        self.active = list(separator.active(label_vector))
+        self.num_channels = num_channels
+        self.plan = self.model.chunk_plan(separator.chunk_samples)
+        rate = self.model.sample_rate_hz
+        self.down = StreamResampler(sample_rate_hz, rate, num_channels)
+        self.up = StreamResampler(rate, sample_rate_hz, max(len(self.active), 1) * num_channels)
+        self.waiting_mixture = _Queue(num_channels)
+        # The first chunk reads `context_samples` of silence from before the stream began.
+        self.waiting_input = _Queue(num_channels)
+        self.waiting_input.push(np.zeros((self.plan.context_samples, num_channels), np.float32))
+        self.num_heard = 0
+        self.num_separated = 0
+
+    def push(self, block: np.ndarray) -> Iterator[SeparatedBlock]:
+        self.waiting_mixture.push(block)
+        if not self.active:
+            yield from self._emit(np.zeros((len(block), 0), np.float32))
+            return
+        self._hear(self.down.process(block))
+        while len(self.waiting_input) >= self.plan.num_input_samples:
+            yield from self._emit(self.up.process(self._next_chunk()))
+
+    def finish(self) -> Iterator[SeparatedBlock]:
+        if not self.active:
+            return
+        self._hear(self.down.process(np.zeros((0, self.num_channels), np.float32), last=True))
+        while self.num_separated < self.num_heard:
+            missing = self.plan.num_input_samples - len(self.waiting_input)
+            self.waiting_input.push(np.zeros((max(missing, 0), self.num_channels), np.float32))
+            yield from self._emit(self.up.process(self._next_chunk()))
+        rest = self.up.process(np.zeros((0, len(self.active) * self.num_channels), np.float32), last=True)
+        # Converting down and up again rounds the length to within a sample or two of the mixture's.
+        missing = len(self.waiting_mixture) - len(rest)
+        yield from self._emit(np.pad(rest, ((0, max(missing, 0)), (0, 0))))
+
+    def _hear(self, block: np.ndarray) -> None:
+        self.num_heard += len(block)
+        self.waiting_input.push(block)
+
+    def _next_chunk(self) -> np.ndarray:
+        """Separates the next chunk, every channel by itself: `[time, num_active * channels]` at the model's rate."""
+        chunk = self.waiting_input.peek(self.plan.num_input_samples)
+        self.waiting_input.drop(self.plan.hop_samples)
+        num_new = min(self.plan.hop_samples, self.num_heard - self.num_separated)
+        self.num_separated += num_new
+        channels = [
+            self.model.separate_chunk(chunk[:, channel], self.label_vector)[self.active, :num_new]
+            for channel in range(self.num_channels)
+        ]
+        return np.stack(channels, axis=-1).transpose(1, 0, 2).reshape(num_new, -1)
+
+    def _emit(self, stacked: np.ndarray) -> Iterator[SeparatedBlock]:
+        stacked = stacked[: len(self.waiting_mixture)]
+        if not len(stacked):
+            return
+        mixture = self.waiting_mixture.take(len(stacked))
+        estimates = stacked.reshape(len(stacked), len(self.active), self.num_channels).transpose(1, 0, 2)
+        if self.mixture_consistency:
+            estimates = share_difference(estimates, mixture)
+        yield SeparatedBlock(mixture, np.ascontiguousarray(estimates, np.float32))
+
+
+class _Queue:
+    """First in, first out, for samples `[time, channels]` that arrive and leave in stretches of any length."""
+
+    def __init__(self, num_channels: int):
+        self._blocks: deque[np.ndarray] = deque()
+        self._empty = np.zeros((0, num_channels), np.float32)
+        self._length = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    def push(self, block: np.ndarray) -> None:
+        if len(block):
+            self._blocks.append(block)
+            self._length += len(block)
+
+    def peek(self, num_samples: int) -> np.ndarray:
+        whole = np.concatenate([self._empty, *self._blocks])
+        self._blocks = deque([whole])
+        return whole[:num_samples]
+
+    def drop(self, num_samples: int) -> None:
+        self.peek(num_samples)
+        rest = self._blocks[0][num_samples:]
+        self._blocks = deque([rest] if len(rest) else [])
+        self._length = len(rest)
+
+    def take(self, num_samples: int) -> np.ndarray:
+        taken = self.peek(num_samples)
+        self.drop(num_samples)
+        return taken
+
+
+def _validated_block(block: np.ndarray, num_channels: int | None) -> np.ndarray:
+    block = np.asarray(block, np.float32)
+    if block.ndim != 2 or (num_channels is not None and block.shape[1] != num_channels):
+        wanted = "channels" if num_channels is None else num_channels
+        raise ParameterError(f"Expected blocks [time, {wanted}]. Received: shape {block.shape}")
+    if not np.all(np.isfinite(block)):
+        raise ParameterError("Expected finite samples; clean the recording first. Received: NaN or infinity")
+    return block

@@ -1,0 +1,105 @@
+"""Mixtures made on the fly from solo lines, with exact sources.
+
+Every example is a pure function of (seed, index), so that a run can stop anywhere and go on with the same data.
+
+Conventions: mixtures `[batch, time, 1]`, sources `[batch, num_sources, time, 1]`, label vectors `[batch, num_sources]`; float32.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.signal import fftconvolve
+
+from av_sep.datasets.solo_bank import SoloBank
+
+
+@dataclass(frozen=True)
+class MixingConfig:
+    """How examples are drawn.
+
+    Attributes:
+        num_samples: length of an example.
+        num_instruments_weights: chance of 1, 2, 3, … instruments.
+        level_spread_db: standard deviation of a source's level around the common one.
+        mixture_level_db: lowest and highest RMS level of the mixture relative to full scale.
+        room_probability: chance that a source is played in a small synthetic room.
+        tilt: largest first-order spectral tilt, as the coefficient of `x[n] + tilt * (x[n] - x[n - 1])`.
+        max_shift_semitones: largest change of speed and pitch.
+        extra_label_probability: chance of a label for an instrument that does not play (detectors err).
+    """
+
+    num_samples: int
+    num_instruments_weights: tuple[float, ...] = (0.05, 0.45, 0.3, 0.2)
+    level_spread_db: float = 4.0
+    mixture_level_db: tuple[float, float] = (-36.0, -14.0)
+    room_probability: float = 0.5
+    tilt: float = 0.5
+    max_shift_semitones: float = 1.5
+    extra_label_probability: float = 0.1
+
+
+def make_batch(bank: SoloBank, source_names, config: MixingConfig, *, seed: int, index: int, batch_size: int):
+    """Batch number `index` of the endless stream that `seed` names.
+
+    Returns:
+        (mixture `[batch, time, 1]`, label_vector `[batch, num_sources]`, sources `[batch, num_sources, time, 1]`).
+    """
+    examples = [
+        make_example(bank, source_names, config, np.random.default_rng((seed, index, item))) for item in range(batch_size)
+    ]
+    sources, labels = (np.stack(parts) for parts in zip(*examples))
+    return sources.sum(axis=1), labels, sources
+
+
+def make_example(bank: SoloBank, source_names, config: MixingConfig, rng: np.random.Generator):
+    """One example: (sources `[num_sources, time, 1]`, label_vector `[num_sources]`)."""
+    available = [name for name in source_names if name in bank.lines]
+    weights = np.asarray(config.num_instruments_weights[: len(available)])
+    num_playing = 1 + rng.choice(len(weights), p=weights / weights.sum())
+    chosen = rng.choice(len(available), size=num_playing, replace=False)
+    sources = np.zeros((len(source_names), config.num_samples, 1), np.float32)
+    labels = np.zeros(len(source_names), np.float32)
+    for slot in (source_names.index(available[i]) for i in chosen):
+        sources[slot, :, 0] = draw_source(bank, source_names[slot], config, rng)
+        labels[slot] = 1.0
+    # One instrument alone is the mixture itself and teaches nothing, unless a label claims a second one.
+    if num_playing == 1 or rng.random() < config.extra_label_probability:
+        labels[rng.integers(len(source_names))] = 1.0
+    return set_level(sources, rng.uniform(*config.mixture_level_db)), labels
+
+
+def draw_source(bank: SoloBank, instrument: str, config: MixingConfig, rng: np.random.Generator) -> np.ndarray:
+    """A stretch of one instrument `[time]` with its own pitch shift, tilt, room and level."""
+    lines = bank.lines[instrument]
+    lengths = np.array([len(line) for line in lines.values()], np.float64)
+    # The square root keeps a small library audible beside a large one.
+    source = rng.choice(list(lines), p=np.sqrt(lengths) / np.sqrt(lengths).sum())
+    speed = 2 ** (rng.uniform(-1, 1) * config.max_shift_semitones / 12)
+    num_read = int(config.num_samples * speed) + 2
+    start = int(rng.integers(len(lines[source])))
+    waveform = bank.crop(instrument, source, start, num_read)
+    waveform = np.interp(np.arange(config.num_samples) * speed, np.arange(num_read), waveform)
+    tilt = rng.uniform(-config.tilt, config.tilt)
+    waveform = waveform + tilt * np.diff(waveform, prepend=waveform[:1])
+    if rng.random() < config.room_probability:
+        waveform = add_room(waveform, bank.sample_rate_hz, rng)
+    return (waveform * 10 ** (rng.normal(0, config.level_spread_db) / 20)).astype(np.float32)
+
+
+def add_room(waveform: np.ndarray, sample_rate_hz: int, rng: np.random.Generator) -> np.ndarray:
+    """Convolves `[time]` with a direct path and an exponentially decaying noise tail (Moorer 1979), 0.15 to 0.7 s RT60."""
+    rt60_seconds = rng.uniform(0.15, 0.7)
+    time = np.arange(int(rt60_seconds * sample_rate_hz)) / sample_rate_hz
+    response = rng.normal(size=len(time)) * 10 ** (-3 * time / rt60_seconds)
+    response *= 10 ** (rng.uniform(-16, -4) / 20) / np.sqrt(np.sum(response**2))
+    response[0] += 1.0
+    return fftconvolve(waveform, response)[: len(waveform)]
+
+
+def set_level(sources: np.ndarray, level_db: float) -> np.ndarray:
+    """Scales sources `[num_sources, time, 1]` so that their sum has the RMS level, or less where it would clip."""
+    mixture = sources.sum(axis=0)
+    rms, peak = np.sqrt(np.mean(mixture**2)), np.max(np.abs(mixture))
+    if rms == 0:
+        return sources
+    return sources * np.float32(min(10 ** (level_db / 20) / rms, 0.99 / peak))

@@ -1,0 +1,56 @@
+"""A bank of solo lines on disk: `<split>/<instrument>/<source>.npy`, int16, one channel, and `bank.json` beside them.
+
+Conventions: waveforms are float32 `[time]` in [-1, 1]; a source is a sound library, soundfont or recording.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from av_sep.errors import MediaError
+
+INT16_SCALE = 32768.0
+
+
+@dataclass(frozen=True)
+class SoloBank:
+    """Solo lines of one split, memory-mapped: nothing is read before it is used.
+
+    Attributes:
+        sample_rate_hz: of every line.
+        lines: instrument -> source -> int16 `[time]`.
+    """
+
+    sample_rate_hz: int
+    lines: Mapping[str, Mapping[str, np.ndarray]]
+
+    @property
+    def instruments(self) -> tuple[str, ...]:
+        """Instruments that have at least one source, sorted."""
+        return tuple(sorted(self.lines))
+
+    def crop(self, instrument: str, source: str, start: int, num_samples: int) -> np.ndarray:
+        """Float32 `[num_samples]` from a line, repeated from its beginning where it is too short."""
+        line = self.lines[instrument][source]
+        return np.take(line, range(start, start + num_samples), mode="wrap").astype(np.float32) / INT16_SCALE
+
+
+def open_bank(directory: Path, split: str = "train") -> SoloBank:
+    """Opens one split of a bank.
+
+    Raises:
+        MediaError: if the folder is not a bank or the split is empty.
+    """
+    index = Path(directory) / "bank.json"
+    if not index.is_file():
+        raise MediaError(f"Expected a bank of solo lines with a bank.json; make one first. Received: {directory}")
+    sample_rate_hz = json.loads(index.read_text())["sample_rate_hz"]
+    lines: dict[str, dict[str, np.ndarray]] = {}
+    for path in sorted((Path(directory) / split).glob("*/*.npy")):
+        lines.setdefault(path.parent.name, {})[path.stem] = np.load(path, mmap_mode="r")
+    if not lines:
+        raise MediaError(f"Expected solo lines under {directory}/{split}/<instrument>/<source>.npy. Received: none")
+    return SoloBank(sample_rate_hz, lines)

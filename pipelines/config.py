@@ -1,0 +1,46 @@
+"""Settings of a run, frozen. A model's settings are its constructor's; a recipe in `pipelines/configs` fills both."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run.
+
+    Attributes:
+        recipe: name of the recipe it came from.
+        model: arguments of `audio.wave_unet.WaveUNet`.
+        segment_samples: length of a training example at the model's rate, a multiple of 2**num_levels.
+        batch_size: examples per step.
+        steps_per_epoch: steps between checkpoints.
+        num_epochs: checkpoints in all.
+        learning_rate: peak, reached after the warm-up and followed by a cosine to a hundredth.
+        warmup_steps: steps of linear warm-up.
+        global_clipnorm: largest gradient norm.
+        ema_momentum: of the weights' moving average, which is what is validated and kept.
+        precision: Keras dtype policy.
+        seed: of weights and data.
+        validation_steps: batches of the fixed validation set.
+        mixing: further arguments of `av_sep.datasets.mixing.MixingConfig`.
+    """
+
+    recipe: str
+    model: dict[str, Any]
+    segment_samples: int
+    batch_size: int = 8
+    steps_per_epoch: int = 200
+    num_epochs: int = 28
+    learning_rate: float = 1e-3
+    warmup_steps: int = 300
+    global_clipnorm: float = 5.0
+    ema_momentum: float = 0.998
+    precision: str = "float32"
+    seed: int = 0
+    validation_steps: int = 8
+    mixing: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps of the whole run."""
+        return self.steps_per_epoch * self.num_epochs
