@@ -7,17 +7,14 @@ Conventions:
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
-from vision.players import PADDING_GREY, check_picture, letterbox
+from vision.players import check_picture, letterbox
 
 FULL_EXPANSION = 1.15  # side of the square around a player, in longer sides of his box: a bow or slide sticks out
 BUST_EXPANSION = 1.35  # side of the square around head and hands, in shorter sides of the box
 TILE_ASPECT = 1.3  # pictures longer than this are also judged in square tiles
 NUM_TILES = 3
-
-Box = tuple[float, float, float, float]
 
 
 def crop_square(picture: np.ndarray, center_xy: tuple[float, float], side: float, size: int) -> np.ndarray:

@@ -56,7 +56,8 @@ def create_detector(name: str = "embedded", taxonomy: Taxonomy = URMP_13) -> Ins
         from vision.hub_detector import HubDetector
 
         return HubDetector(name.removeprefix(HUB_PREFIX).strip(), taxonomy=taxonomy)
-    raise ParameterError(f"Unknown detector.{_suggest(name)} Expected {' or '.join(DETECTOR_NAMES)}. Received: {name!r}")
+    expected = " or ".join(DETECTOR_NAMES)
+    raise ParameterError(f"Unknown detector.{_suggest(name)} Expected {expected}. Received: {name!r}")
 
 
 def _suggest(name: str) -> str:

@@ -44,8 +44,8 @@ def build_efficientnet_lite0() -> "keras.Model":
     """The network with random weights: scaled pictures `[batch, 224, 224, 3]` to a pair.
 
     Returns:
-        A functional model with outputs `features` float32 `[batch, 1280]` (average-pooled) and `imagenet_logits` float32
-        `[batch, 1000]`.
+        A functional model with outputs `features` float32 `[batch, 1280]` (average-pooled) and `imagenet_logits`
+        float32 `[batch, 1000]`.
     """
     import keras
 

@@ -1,8 +1,8 @@
 """Instrument detection with any TF-Hub or SavedModel detector that has the Open Images signature.
 
-Such a model takes `images` float32 `[1, height, width, 3]` in [0, 1] and gives `detection_boxes` `[num_boxes, 4]` (ymin,
-xmin, ymax, xmax as fractions of the picture), `detection_class_entities` `[num_boxes]` (English names as bytes) and
-`detection_scores` `[num_boxes]`. Its boxes lie around instruments, not around players.
+Such a model takes `images` float32 `[1, height, width, 3]` in [0, 1] and gives `detection_boxes` `[num_boxes, 4]`
+(ymin, xmin, ymax, xmax as fractions of the picture), `detection_class_entities` `[num_boxes]` (English names as bytes)
+and `detection_scores` `[num_boxes]`. Its boxes lie around instruments, not around players.
 
 Open Images names only 8 of the 13 URMP instruments: see `OPEN_IMAGES_NAMES`. Viola, double bass, clarinet, bassoon and
 tuba are invisible to it, and their confidence is always 0: a viola, for instance, will most likely be called a violin.
@@ -145,7 +145,7 @@ def _drop_batch_axis(values: np.ndarray, rank: int) -> np.ndarray:
 def _merge_boxes(
     boxes_xyxy: np.ndarray, confidences: np.ndarray, min_confidence: float, max_overlap: float
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """One (box, confidences `[num_instruments]`) per group of overlapping boxes: the surest box, the highest of each."""
+    """One (box, confidences `[num_instruments]`) per group of overlapping boxes: the surest box, the highest values."""
     left = np.flatnonzero(confidences.max(axis=1, initial=0.0) >= max(min_confidence, np.finfo(float).tiny))
     left = left[np.argsort(-confidences[left].max(axis=1, initial=0.0), kind="stable")]
     merged = []

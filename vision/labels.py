@@ -144,8 +144,8 @@ def _collect_evidence(frames: Sequence[Sequence[Detection]], num_instruments: in
 
 def _accept(evidence: _Evidence, soft: np.ndarray, taxonomy: Taxonomy, threshold: float) -> tuple[str, ...]:
     """Names that get a stem, in taxonomy order: rules 4 and 5."""
-    backed_by_player = evidence.counts.any(axis=0)
-    backed = backed_by_player | (_top_mean(evidence.whole) >= max(threshold, np.finfo(float).tiny))
+    backed_by_player = np.asarray(evidence.counts.any(axis=0))
+    backed = backed_by_player | np.greater_equal(_top_mean(evidence.whole), max(threshold, np.finfo(float).tiny))
     accepted = {name for i, name in enumerate(taxonomy.names) if soft[i] >= threshold and backed[i]}
     for pair in LOOKALIKES:
         rivals = [taxonomy.index(name) for name in pair if name in accepted]
