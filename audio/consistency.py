@@ -9,7 +9,6 @@ sources only.
 """
 
 import keras
-import numpy as np
 from keras import ops
 
 
@@ -47,18 +46,3 @@ class MixtureConsistency(keras.layers.Layer):
 
 def _activity(label_vector, dtype):
     return ops.cast(label_vector > 0, dtype)[:, :, None, None]
-
-
-def share_difference(estimates: np.ndarray, mixture: np.ndarray) -> np.ndarray:
-    """NumPy twin of `MixtureConsistency` for one example whose estimates are all active.
-
-    Args:
-        estimates: `[num_active, time, channels]`.
-        mixture: `[time, channels]`.
-
-    Returns:
-        Estimates that add up to the mixture, `[num_active, time, channels]`.
-    """
-    if not len(estimates):
-        return estimates
-    return estimates + (mixture - estimates.sum(axis=0)) / len(estimates)

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audio.consistency import share_difference
 from audio.resampling import StreamResampler
 from audio.separation_model import SeparationModel
 from av_sep.errors import ParameterError
@@ -38,6 +37,23 @@ class SeparatedBlock:
     def residual(self) -> np.ndarray:
         """Mixture minus the sum of the estimates, `[time, channels]`."""
         return self.mixture - self.estimates.sum(axis=0)
+
+
+def share_difference(estimates: np.ndarray, mixture: np.ndarray) -> np.ndarray:
+    """Shares the mixture minus the estimates' sum equally among the estimates (Wisdom et al., ICASSP 2019, equation 5).
+
+    The NumPy twin of `audio.consistency.MixtureConsistency` for one example whose instruments are all active.
+
+    Args:
+        estimates: `[num_active, time, channels]`.
+        mixture: `[time, channels]`.
+
+    Returns:
+        Estimates that add up to the mixture, `[num_active, time, channels]`; none stay none.
+    """
+    if not len(estimates):
+        return estimates
+    return estimates + (mixture - estimates.sum(axis=0)) / len(estimates)
 
 
 class Separator:

@@ -44,3 +44,57 @@ class TrainConfig:
     def total_steps(self) -> int:
         """Optimizer steps of the whole run."""
         return self.steps_per_epoch * self.num_epochs
+
+
+@dataclass(frozen=True)
+class SeparateConfig:
+    """How a performance is separated and what is written.
+
+    Attributes:
+        instruments: names, abbreviations or aliases of what plays; None to look at the video.
+        all_instruments: assume that any instrument may play.
+        model: name of a packaged model or path of a `.keras` file.
+        detector: as `vision.detector.create_detector` takes it.
+        threshold: confidence in [0, 1] that a seen instrument must reach; None for the detector's own.
+        frames_per_second: pictures looked at per second of video.
+        file_format: "wav", "flac" or "mp3".
+        bit_depth: 16 or 24 (integers) or 32 (float).
+        sample_rate_hz: of the stems; None for the input's.
+        residual: keep what no stem explains in a file of its own instead of sharing it among the stems.
+        overwrite: replace an existing output folder.
+        dry_run: look and plan, write nothing.
+    """
+
+    instruments: tuple[str, ...] | None = None
+    all_instruments: bool = False
+    model: str = "default"
+    detector: str = "embedded"
+    threshold: float | None = None
+    frames_per_second: float = 1.0
+    file_format: str = "wav"
+    bit_depth: int = 32
+    sample_rate_hz: int | None = None
+    residual: bool = False
+    overwrite: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class AnnotateConfig:
+    """How videos are annotated and what is written.
+
+    Attributes:
+        detector: as `vision.detector.create_detector` takes it.
+        threshold: confidence in [0, 1] that an instrument must reach; None for the detector's own.
+        frames_per_second: pictures looked at per second of video.
+        formats: any of "json", "csv", "coco".
+        overlay: also write a sheet of pictures with boxes.
+        overwrite: replace existing label files.
+    """
+
+    detector: str = "embedded"
+    threshold: float | None = None
+    frames_per_second: float = 1.0
+    formats: tuple[str, ...] = ("json", "csv", "coco")
+    overlay: bool = False
+    overwrite: bool = False

@@ -1,0 +1,5 @@
+"""`python -m pipelines` is `av-sep`."""
+
+from pipelines.cli import run
+
+run()

@@ -1,0 +1,53 @@
+"""Many inputs in a row: the good ones are finished, the failures are listed at the end."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from av_sep.errors import MediaError, ParameterError
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, eq=False)
+class Failure:
+    """An input that could not be finished, and why."""
+
+    input_path: Path
+    error: Exception
+
+    @property
+    def is_users(self) -> bool:
+        """Whether the user can mend it (a file or an argument) rather than we."""
+        return isinstance(self.error, (MediaError, ParameterError))
+
+
+@dataclass(frozen=True, eq=False)
+class BatchOutcome(Generic[Result]):
+    """What came of a batch, both in the order of the inputs."""
+
+    results: tuple[Result, ...]
+    failures: tuple[Failure, ...]
+
+
+def run_batch(inputs: Iterable[Path], run: Callable[[Path], Result]) -> BatchOutcome[Result]:
+    """Runs every input; one that fails does not stop the others.
+
+    Inputs of equal stem would write to the same place, so all but the first of them fail.
+    """
+    results: list[Result] = []
+    failures: list[Failure] = []
+    first_of: dict[str, Path] = {}
+    for path in inputs:
+        try:
+            if first_of.setdefault(path.stem, path) != path:
+                raise ParameterError(
+                    f"Two inputs of one name would share an output; separate them by themselves. Received: {path}"
+                    f" after {first_of[path.stem]}"
+                )
+            results.append(run(path))
+        # Whatever goes wrong with one file must not cost the others; it is reported, with its kind, at the end.
+        except Exception as error:  # noqa: BLE001
+            failures.append(Failure(path, error))
+    return BatchOutcome(tuple(results), tuple(failures))

@@ -1,0 +1,298 @@
+"""The command line. It parses, shows progress and turns errors into one line and an exit code; the work is done elsewhere.
+
+Exit codes: 0 done, 2 something the user can mend (a file, an argument), 1 anything else, 130 interrupted.
+Nothing heavy is imported before a command has been chosen and its arguments parsed.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from av_sep import __version__
+from av_sep.errors import MediaError, ParameterError
+from av_sep.instruments import URMP_13
+
+if TYPE_CHECKING:
+    from pipelines.batch import BatchOutcome
+
+USER_MISTAKE, OTHER_FAILURE, INTERRUPTED = 2, 1, 130
+
+
+def _instruments(context, parameter, value: str | None) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    try:
+        return URMP_13.parse_list(value)
+    except ParameterError as error:
+        raise click.BadParameter(str(error), context, parameter) from error
+
+
+def _shared_options(command: Callable) -> Callable:
+    options = [
+        click.option("--detector", default="embedded", show_default=True, help="embedded, or hub:<handle or folder>."),
+        click.option("--threshold", type=click.FloatRange(0, 1), help="Confidence that an instrument must reach."),
+        click.option("--fps", default=1.0, show_default=True, help="Pictures looked at per second of video."),
+        click.option("--overwrite", is_flag=True, help="Replace existing output."),
+        click.option("--quiet", is_flag=True, help="Print nothing but errors."),
+        click.option("--json", "as_json", is_flag=True, help="Print the results as JSON."),
+        click.option("--debug", is_flag=True, help="Show the traceback of an error."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="av-sep")
+def main() -> None:
+    """Point it at a video of a performance and get every instrument as its own stem."""
+
+
+def run() -> None:
+    """What the installed `av-sep` calls: `main` without the chatter of native libraries."""
+    if "--debug" not in sys.argv:
+        _silence_native_libraries()
+    main(prog_name="av-sep")
+
+
+def _silence_native_libraries() -> None:
+    """Leaves the terminal to this program: TensorFlow's C++ code writes its build notes straight to descriptor 2."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+
+
+@main.command()
+@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-o", "--output", "output_dir", default="out", show_default=True, type=click.Path(path_type=Path))
+@click.option("--instruments", callback=_instruments, help="What plays, e.g. vn,vc,fl, instead of looking.")
+@click.option("--all", "all_instruments", is_flag=True, help="Assume that any of the 13 instruments may play.")
+@click.option("--model", default="default", show_default=True, help="A model's name (av-sep models) or a .keras file.")
+@click.option("--format", "file_format", default="wav", show_default=True, type=click.Choice(["wav", "flac", "mp3"]))
+@click.option("--bit-depth", default="32", show_default=True, type=click.Choice(["16", "24", "32"]), help="32 is float.")
+@click.option("--sample-rate", type=int, help="Of the stems in Hz; the input's by default.")
+@click.option("--residual", is_flag=True, help="Write what no stem explains instead of sharing it among the stems.")
+@click.option("--dry-run", is_flag=True, help="Look and say what would be written.")
+@_shared_options
+def separate(inputs, output_dir, quiet, as_json, debug, **options) -> None:
+    """Separate performance videos (or sound files, with --instruments) into one stem per instrument.
+
+    Folders are searched for media files. Stems, a manifest and a report page go to OUTPUT/<name of the input>/.
+    """
+    from pipelines.config import SeparateConfig
+
+    settings = {
+        "bit_depth": int(options.pop("bit_depth")),
+        "sample_rate_hz": options.pop("sample_rate"),
+        "frames_per_second": options.pop("fps"),
+        **options,
+    }
+
+    def make_runner():
+        from pipelines.separate import SeparationRunner
+
+        return SeparationRunner(SeparateConfig(**settings))
+
+    _run_all(inputs, output_dir, make_runner, _describe_separation, quiet=quiet, as_json=as_json, debug=debug)
+
+
+@main.command()
+@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-o", "--output", "output_dir", default="labels", show_default=True, type=click.Path(path_type=Path))
+@click.option("--formats", default="json,csv,coco", show_default=True, help="Which label files to write.")
+@click.option("--overlay", is_flag=True, help="Also write a sheet of pictures with boxes.")
+@_shared_options
+def annotate(inputs, output_dir, formats, quiet, as_json, debug, **options) -> None:
+    """Detect instruments only: write labels with times, boxes and confidences for every video."""
+    from pipelines.config import AnnotateConfig
+
+    names = tuple(name.strip() for name in formats.split(",") if name.strip())
+    settings = {"formats": names, "frames_per_second": options.pop("fps"), **options}
+
+    def make_runner():
+        from pipelines.annotate import AnnotationRunner
+
+        return AnnotationRunner(AnnotateConfig(**settings))
+
+    _run_all(inputs, output_dir, make_runner, _describe_annotation, quiet=quiet, as_json=as_json, debug=debug)
+
+
+@main.command()
+def models() -> None:
+    """List the models that come with the program."""
+    from audio.models import DEFAULT_MODEL, packaged_models
+
+    for entry in packaged_models():
+        mark = " (default)" if entry.name == DEFAULT_MODEL else ""
+        click.echo(f"{entry.name}{mark}: {entry.description}")
+
+
+@main.command()
+@click.argument("recipe")
+@click.option("--data", "bank_dir", required=True, type=click.Path(path_type=Path), help="Folder with a bank of solos.")
+@click.option("-o", "--output", "output_dir", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def train(recipe, bank_dir, output_dir, debug) -> None:
+    """Train a model by its RECIPE, or go on where a run in the same folder stopped."""
+    from pipelines.configs import RECIPES
+
+    def run() -> None:
+        if recipe not in RECIPES:
+            raise ParameterError(f"Expected a recipe among {', '.join(RECIPES)}. Received: {recipe!r}")
+        from pipelines.train import train as run_training
+
+        click.echo(str(run_training(RECIPES[recipe](), bank_dir, output_dir)))
+
+    _one_line_errors(run, debug=debug)
+
+
+def _run_all(inputs, output_dir, make_runner, describe, *, quiet: bool, as_json: bool, debug: bool) -> None:
+    def run() -> None:
+        from av_sep.media import find_media
+        from pipelines.batch import run_batch
+
+        paths = find_media(inputs)
+        if not paths:
+            raise MediaError(f"Expected video or sound files. Received: {', '.join(map(str, inputs))}, with none inside")
+        runner = make_runner()
+
+        def run_one(path: Path) -> Any:
+            with _ProgressBar(path.name, shown=not quiet and sys.stderr.isatty()) as bar:
+                result = runner.run(path, output_dir, bar)
+            if not quiet and not as_json:
+                click.echo(describe(result))
+            return result
+
+        if debug and len(paths) == 1:
+            outcome = run_batch((), run_one)
+            results = [run_one(paths[0])]
+        else:
+            outcome = run_batch(paths, run_one)
+            results = list(outcome.results)
+        if as_json:
+            click.echo(json.dumps([_as_json(result) for result in results], indent=2))
+        _report_failures(outcome, len(paths), debug=debug)
+
+    _one_line_errors(run, debug=debug)
+
+
+def _report_failures(outcome: "BatchOutcome", num_inputs: int, *, debug: bool) -> None:
+    if not outcome.failures:
+        return
+    if num_inputs > 1:
+        click.echo(f"{len(outcome.failures)} of {num_inputs} inputs failed:", err=True)
+    for failure in outcome.failures:
+        click.echo(f"{failure.input_path}: {_one_line(failure.error)}" if num_inputs > 1 else _prefixed(failure.error), err=True)
+        if debug:
+            import traceback
+
+            traceback.print_exception(failure.error)
+    sys.exit(USER_MISTAKE if all(failure.is_users for failure in outcome.failures) else OTHER_FAILURE)
+
+
+def _one_line_errors(run: Callable[[], None], *, debug: bool) -> None:
+    """Runs a command; an error becomes one line and an exit code, unless the traceback is asked for."""
+    try:
+        run()
+    except (MediaError, ParameterError) as error:
+        if debug:
+            raise
+        click.echo(_prefixed(error), err=True)
+        sys.exit(USER_MISTAKE)
+    except KeyboardInterrupt:
+        click.echo("Interrupted; nothing half-finished was left behind.", err=True)
+        sys.exit(INTERRUPTED)
+    except Exception as error:  # noqa: BLE001 - the last line of defence: the user sees one line, --debug the rest
+        if debug:
+            raise
+        click.echo(_prefixed(error), err=True)
+        sys.exit(OTHER_FAILURE)
+
+
+def _prefixed(error: Exception) -> str:
+    return f"av-sep: {_one_line(error)}"
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, (MediaError, ParameterError)):
+        return text
+    return f"unexpected {type(error).__name__}: {text} (run again with --debug to see where)"
+
+
+def _describe_separation(result) -> str:
+    stems = ", ".join(path.name for path in result.stems.values())
+    lines = [f"{result.input_path.name}: {stems}", f"  folder: {result.output_dir}"]
+    if result.report.exists():
+        lines.append(f"  page:   {result.report}")
+    return "\n".join(lines)
+
+
+def _describe_annotation(result) -> str:
+    found = ", ".join(
+        f"{name} {result.labels.label_vector[result.labels.taxonomy.index(name)]:.2f}"
+        for name in result.labels.instruments
+    )
+    files = ", ".join(map(str, result.files.values()))
+    return f"{result.input_path.name}: {found or 'no instrument above the threshold'}\n  files: {files}"
+
+
+def _as_json(result) -> dict:
+    labels = result.labels
+    described = {
+        "input": str(result.input_path),
+        "instruments": list(labels.instruments),
+        "label_vector": {n: round(float(v), 4) for n, v in zip(labels.taxonomy, labels.label_vector)},
+    }
+    if hasattr(result, "stems"):
+        stems = {name: str(path) for name, path in result.stems.items()}
+        residual = str(result.residual) if result.residual else None
+        files = {"output_dir": str(result.output_dir), "stems": stems, "residual": residual}
+        return {**described, **files, "manifest": str(result.manifest), "report": str(result.report)}
+    return {**described, "files": {kind: str(path) for kind, path in result.files.items()}}
+
+
+class _ProgressBar:
+    """Turns progress callbacks into one terminal bar per stage."""
+
+    def __init__(self, name: str, *, shown: bool):
+        self.name, self.shown = name, shown
+        self.stage: str | None = None
+        self.bar: Any = None
+
+    def __call__(self, stage: str, done: float, total: float) -> None:
+        if not self.shown:
+            return
+        if stage != self.stage:
+            self._close()
+            from tqdm import tqdm
+
+            self.stage = stage
+            self.bar = tqdm(
+                desc=f"{self.name}: {stage}",
+                total=round(total, 1) or None,
+                unit="s",
+                bar_format="{desc} {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s [{elapsed}<{remaining}]"
+                if total
+                else None,
+            )
+        self.bar.n = min(done, self.bar.total) if self.bar.total else done
+        self.bar.refresh()
+
+    def _close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+    def __enter__(self) -> "_ProgressBar":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self._close()

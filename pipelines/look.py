@@ -1,0 +1,106 @@
+"""The vision stage over one video: detections, pooled labels and a few pictures to show, in memory that does not grow."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from av_sep.media import video_frames
+from av_sep.types import Detection, InstrumentLabels, MediaInfo, VideoFrame
+from pipelines.progress import Progress
+from vision.detector import InstrumentDetector
+from vision.labels import DEFAULT_THRESHOLD, pool_detections
+
+# 4K frames gain nothing here: the detectors look at 512 and 224 pixels.
+MAX_FRAME_HEIGHT = 1080
+
+
+@dataclass(frozen=True, eq=False)
+class Sighting:
+    """What was seen in a video.
+
+    Attributes:
+        labels: pooled over time.
+        detections: all of them, by time.
+        shown: some frames, evenly spread, each with its detections.
+        num_video_frames: how many frames were looked at.
+        size: width and height in pixels of the pictures that the boxes refer to.
+    """
+
+    labels: InstrumentLabels
+    detections: tuple[Detection, ...]
+    shown: tuple[tuple[VideoFrame, tuple[Detection, ...]], ...]
+    num_video_frames: int
+    size: tuple[int, int]
+
+
+@dataclass
+class EvenlySpread:
+    """Keeps between `limit // 2` and `limit` items of a stream of unknown length, evenly spread over it."""
+
+    limit: int
+    items: list = field(default_factory=list)
+    _every: int = 1
+    _seen: int = 0
+
+    def offer(self, item) -> None:
+        """Takes an item or leaves it."""
+        if self._seen % self._every == 0:
+            self.items.append(item)
+            if len(self.items) > self.limit:
+                self.items = self.items[::2]
+                self._every *= 2
+        self._seen += 1
+
+
+def look(
+    path: Path,
+    info: MediaInfo,
+    detector: InstrumentDetector,
+    *,
+    frames_per_second: float,
+    threshold: float | None,
+    progress: Progress,
+    num_shown: int = 12,
+) -> Sighting:
+    """Detects instruments in a video.
+
+    Args:
+        path: the video.
+        info: what `av_sep.media.probe` says of it.
+        detector: what looks at the pictures.
+        frames_per_second: how many pictures to look at per second.
+        threshold: confidence that an instrument must reach; None for the project's default.
+        progress: told the time reached after every picture.
+        num_shown: most frames to keep for showing.
+
+    Raises:
+        MediaError: if the video cannot be read.
+        ParameterError: for a rate or threshold that cannot be used.
+    """
+    frames = video_frames(path, frames_per_second=frames_per_second, max_height=MAX_FRAME_HEIGHT)
+    shown = EvenlySpread(num_shown)
+    detections: list[Detection] = []
+    size, num_video_frames = (0, 0), 0
+    for frame, found in detector.iter_detections(_reporting(frames, info, progress)):
+        detections.extend(found)
+        shown.offer((frame, tuple(found)))
+        size = (frame.picture.shape[1], frame.picture.shape[0])
+        num_video_frames += 1
+    labels = pool_detections(
+        detections, detector.taxonomy, DEFAULT_THRESHOLD if threshold is None else threshold
+    )
+    return Sighting(labels, tuple(detections), tuple(shown.items), num_video_frames, size)
+
+
+def _reporting(frames: Iterable[VideoFrame], info: MediaInfo, progress: Progress) -> Iterator[VideoFrame]:
+    for frame in frames:
+        yield frame
+        progress("looking", frame.time_seconds, info.duration_seconds)
+    progress("looking", info.duration_seconds, info.duration_seconds)
+
+
+def confidences(labels: InstrumentLabels) -> dict[str, float]:
+    """Instrument -> soft confidence over the whole taxonomy, rounded for files."""
+    return {name: round(float(value), 4) for name, value in zip(labels.taxonomy, np.asarray(labels.label_vector))}

@@ -1,0 +1,253 @@
+"""From a performance to its stems: probe, see who plays, separate, write.
+
+Everything appears under `<output_dir>/<input's stem>/` at once, when complete: `<instrument>.<format>`, `residual.<format>` if
+asked for, `manifest.json` and `report.html`.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from audio.models import load_model
+from audio.resampling import StreamResampler
+from audio.separator import Separator
+from av_sep.errors import ParameterError
+from av_sep.instruments import URMP_13
+from av_sep.media import AUDIO_FORMATS, BIT_DEPTHS, AudioReader, AudioWriter, open_audio, probe
+from av_sep.types import InstrumentLabels, MediaInfo, SeparationResult
+from pipelines import manifest, report
+from pipelines.config import SeparateConfig
+from pipelines.look import Sighting, look
+from pipelines.progress import Progress, silent
+from pipelines.staging import require_free, staged_folder
+from pipelines.stem_picture import StemPicture
+from vision.detector import InstrumentDetector, create_detector
+from vision.labels import labels_for_all, labels_from_instruments
+
+RESIDUAL = "residual"
+
+
+@dataclass(frozen=True, eq=False)
+class WrittenStem:
+    """One finished sound file: its path, its picture and how many values had to be limited to full scale."""
+
+    path: Path
+    picture: StemPicture
+    num_clipped: int
+
+
+@dataclass(frozen=True, eq=False)
+class SeparationPlan:
+    """What a run is going to do with one input, before anything is written."""
+
+    info: MediaInfo
+    labels: InstrumentLabels
+    sighting: Sighting | None
+    directory: Path
+    seconds: dict[str, float]
+
+
+class SeparationRunner:
+    """Separates performances one after the other with the same settings; models are loaded once, on first use.
+
+    Args:
+        config: the settings.
+
+    Raises:
+        ParameterError: for settings that are unknown or do not fit together.
+    """
+
+    def __init__(self, config: SeparateConfig):
+        _validate(config)
+        self.config = config
+        self._separator: Separator | None = None
+        self._detector: InstrumentDetector | None = None
+
+    @property
+    def separator(self) -> Separator:
+        """The separator that the settings ask for."""
+        if self._separator is None:
+            model = load_model(self.config.model)
+            self._separator = Separator(model, mixture_consistency=not self.config.residual)
+        return self._separator
+
+    @property
+    def detector(self) -> InstrumentDetector:
+        """The detector that the settings ask for."""
+        if self._detector is None:
+            self._detector = create_detector(self.config.detector)
+        return self._detector
+
+    def plan(self, input_path: Path, output_dir: Path, progress: Progress = silent) -> SeparationPlan:
+        """Looks at one input without writing anything; see `run` for arguments and errors."""
+        started = time.perf_counter()
+        directory = output_dir / input_path.stem
+        require_free(directory, overwrite=self.config.overwrite)
+        info = probe(input_path)
+        # Opening the sound first spares a long look at pictures whose sound cannot be separated.
+        with open_audio(input_path):
+            pass
+        labels, sighting = self._labels(input_path, info, progress)
+        return SeparationPlan(info, labels, sighting, directory, {"looking": time.perf_counter() - started})
+
+    def run(self, input_path: str | Path, output_dir: str | Path, progress: Progress = silent) -> SeparationResult:
+        """Separates one performance and writes its folder.
+
+        Args:
+            input_path: any video or sound file that ffmpeg reads.
+            output_dir: where the input's own folder goes.
+            progress: told how far the run is.
+
+        Returns:
+            Where everything is; with `dry_run` where it would be.
+
+        Raises:
+            MediaError: for an input that cannot be read or an output that cannot be written.
+            ParameterError: if the output exists, if nobody can tell what plays, or if the model lacks an instrument.
+        """
+        plan = self.plan(Path(input_path), Path(output_dir), progress)
+        if self.config.dry_run:
+            return self._result(plan, {name: self._stem_path(plan.directory, name) for name in plan.labels.instruments})
+        label_vector = self._label_vector(plan.labels)
+        started = time.perf_counter()
+        with staged_folder(plan.directory, overwrite=self.config.overwrite) as staging:
+            stems = self._write_stems(plan, label_vector, staging, progress)
+            plan.seconds["separating"] = time.perf_counter() - started
+            manifest.write(staging / "manifest.json", plan, stems, self.config, self.separator.model)
+            report.write(staging / "report.html", plan, stems, self.config)
+        return self._result(plan, {name: plan.directory / stem.path.name for name, stem in stems.items()})
+
+    def _labels(self, path: Path, info: MediaInfo, progress: Progress) -> tuple[InstrumentLabels, Sighting | None]:
+        if self.config.all_instruments:
+            return labels_for_all(), None
+        if self.config.instruments is not None:
+            return labels_from_instruments(self.config.instruments), None
+        if not info.has_video:
+            raise ParameterError(
+                "This file has sound but no pictures, so nobody can see what plays. Expected --instruments, e.g."
+                f" --instruments vn,vc, or --all. Received: {path}"
+            )
+        sighting = look(
+            path,
+            info,
+            self.detector,
+            frames_per_second=self.config.frames_per_second,
+            threshold=self.config.threshold,
+            progress=progress,
+        )
+        if not sighting.labels.instruments:
+            raise ParameterError(_nothing_seen(sighting.labels, path))
+        return sighting.labels, sighting
+
+    def _label_vector(self, labels: InstrumentLabels) -> np.ndarray:
+        """1 for every instrument that gets a stem, in the model's order: models are trained on such labels."""
+        names = self.separator.source_names
+        missing = [name for name in labels.instruments if name not in names]
+        if missing:
+            raise ParameterError(
+                f"Expected instruments that the model knows: {', '.join(names)}. Received: {', '.join(missing)}"
+            )
+        return np.array([name in labels.instruments for name in names], np.float32)
+
+    def _write_stems(
+        self, plan: SeparationPlan, label_vector: np.ndarray, folder: Path, progress: Progress
+    ) -> dict[str, WrittenStem]:
+        names = [self.separator.source_names[i] for i in self.separator.active(label_vector)]
+        if self.config.residual:
+            names.append(RESIDUAL)
+        with ExitStack() as stack:
+            reader = stack.enter_context(open_audio(plan.info.path))
+            rate = self.config.sample_rate_hz or reader.sample_rate_hz
+            writers = {name: stack.enter_context(self._writer(folder, name, rate, reader)) for name in names}
+            pictures = {name: StemPicture(rate) for name in names}
+            num_samples = 0
+            for separated in self.separator.stream(_at_rate(reader, rate), label_vector, rate):
+                blocks = [*separated.estimates, separated.residual]
+                for name, block in zip(names, blocks):
+                    writers[name].write(block)
+                    pictures[name].add(block)
+                num_samples += len(separated.mixture)
+                progress("separating", num_samples / rate, plan.info.duration_seconds)
+            progress("separating", num_samples / rate, num_samples / rate)
+        return {
+            name: WrittenStem(writer.path, pictures[name], writer.num_clipped) for name, writer in writers.items()
+        }
+
+    def _writer(self, folder: Path, name: str, rate: int, reader: AudioReader) -> AudioWriter:
+        return AudioWriter(
+            self._stem_path(folder, name),
+            rate,
+            reader.num_channels,
+            file_format=self.config.file_format,
+            bit_depth=self.config.bit_depth,
+        )
+
+    def _stem_path(self, folder: Path, name: str) -> Path:
+        return folder / f"{name}.{self.config.file_format}"
+
+    def _result(self, plan: SeparationPlan, files: dict[str, Path]) -> SeparationResult:
+        return SeparationResult(
+            input_path=plan.info.path,
+            output_dir=plan.directory,
+            stems={name: path for name, path in files.items() if name != RESIDUAL},
+            labels=plan.labels,
+            residual=files.get(RESIDUAL),
+            manifest=plan.directory / "manifest.json",
+            report=plan.directory / "report.html",
+            duration_seconds=plan.info.duration_seconds,
+            model=self.config.model,
+        )
+
+
+def separate(
+    input_path: str | Path, output_dir: str | Path = "out", *, progress: Callable = silent, **settings
+) -> SeparationResult:
+    """Separates one performance into a stem per instrument.
+
+    Args:
+        input_path: any video or sound file that ffmpeg reads.
+        output_dir: the stems go to `<output_dir>/<input's stem>/`.
+        progress: called as `progress(stage, done_seconds, total_seconds)`.
+        **settings: fields of `pipelines.config.SeparateConfig`, e.g. `instruments=("violin", "cello")`.
+
+    Raises:
+        MediaError: for an input that cannot be read or an output that cannot be written.
+        ParameterError: for settings that cannot be used; see `SeparationRunner.run`.
+    """
+    return SeparationRunner(SeparateConfig(**settings)).run(input_path, output_dir, progress)
+
+
+def _at_rate(reader: AudioReader, rate: int) -> Iterator[np.ndarray]:
+    resampler = StreamResampler(reader.sample_rate_hz, rate, reader.num_channels)
+    for block in reader.blocks():
+        yield resampler.process(block)
+    yield resampler.process(np.zeros((0, reader.num_channels), np.float32), last=True)
+
+
+def _validate(config: SeparateConfig) -> None:
+    if config.instruments is not None and config.all_instruments:
+        raise ParameterError("Expected either instruments or all of them, not both. Received: both")
+    if config.instruments is not None:
+        # A misspelt name is told before anything slow begins.
+        labels_from_instruments(config.instruments, URMP_13)
+    if config.file_format not in AUDIO_FORMATS:
+        raise ParameterError(f"Expected a format among {', '.join(AUDIO_FORMATS)}. Received: {config.file_format!r}")
+    if config.bit_depth not in BIT_DEPTHS:
+        raise ParameterError(f"Expected a bit depth among {BIT_DEPTHS}. Received: {config.bit_depth}")
+    if config.sample_rate_hz is not None and not 1000 <= config.sample_rate_hz <= 768_000:
+        raise ParameterError(f"Expected a sample rate of 1,000 to 768,000 Hz. Received: {config.sample_rate_hz}")
+    if config.threshold is not None and not 0 <= config.threshold <= 1:
+        raise ParameterError(f"Expected a threshold in [0, 1]. Received: {config.threshold}")
+
+
+def _nothing_seen(labels: InstrumentLabels, path: Path) -> str:
+    likeliest = int(np.argmax(labels.label_vector))
+    return (
+        f"No instrument was seen with a confidence of {labels.threshold:.2f} or more (best guess:"
+        f" {labels.taxonomy[likeliest]}, {labels.label_vector[likeliest]:.2f}). Name them with --instruments, e.g."
+        f" --instruments vn,vc, or lower --threshold. Received: {path}"
+    )

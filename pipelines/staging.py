@@ -1,0 +1,61 @@
+"""Output folders that appear under their final name only when everything in them is complete."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from av_sep.errors import MediaError, ParameterError
+
+
+def require_free(directory: Path, *, overwrite: bool) -> None:
+    """Refuses a folder that holds something already.
+
+    Raises:
+        ParameterError: if it exists, is not an empty folder, and may not be replaced.
+    """
+    if overwrite or not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
+        return
+    raise ParameterError(f"The output exists already; add --overwrite to replace it. Received: {directory}")
+
+
+@contextmanager
+def staged_folder(directory: Path, *, overwrite: bool) -> Iterator[Path]:
+    """A hidden folder beside `directory` to write to; it takes the final name only if the body ends without an exception.
+
+    An earlier folder of that name stays as it was until then.
+
+    Raises:
+        ParameterError: see `require_free`.
+        MediaError: where the folder cannot be made.
+    """
+    require_free(directory, overwrite=overwrite)
+    staging = directory.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        staging.mkdir()
+    except OSError as error:
+        raise MediaError(f"Cannot write to {directory.parent}: {error.strerror or error}") from error
+    try:
+        yield staging
+        _take_name(staging, directory)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _take_name(staging: Path, directory: Path) -> None:
+    try:
+        if not directory.exists():
+            os.replace(staging, directory)
+            return
+        old = directory.with_name(f".{secrets.token_hex(8)}.old")
+        os.replace(directory, old)
+        os.replace(staging, directory)
+    except OSError as error:
+        raise MediaError(f"Cannot write {directory}: {error.strerror or error}") from error
+    if old.is_dir():
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        old.unlink()
