@@ -149,7 +149,8 @@ class _EncoderPipe:
         raw_format = {16: "s16le", 24: "s24le", None: "f32le"}[writer.bit_depth]
         samples = ffmpeg.input("pipe:", format=raw_format, ar=writer.sample_rate_hz, ac=writer.num_channels)
         options: dict[str, dict[str, object]] = {
-            "flac": {"acodec": "flac", "sample_fmt": "s16" if writer.bit_depth == 16 else "s32"},
+            # Left to itself, the encoder takes a very short first block for its block size, and FLAC has a least one.
+            "flac": {"acodec": "flac", "sample_fmt": "s16" if writer.bit_depth == 16 else "s32", "frame_size": 4096},
             "mp3": {"acodec": "libmp3lame", "q:a": 0},
         }
         output = samples.output(file_url(temporary), format=writer.file_format, **options[writer.file_format])

@@ -26,7 +26,6 @@ exit 1
 _MAX_MESSAGES = 10_000
 # "[mov,mp4 @ 0x55d02edc3080] ": parts of ffmpeg and their addresses in memory.
 _MESSAGE_PREFIX = re.compile(r"^(\[[^\]]* @ [^\]]*\] )+")
-_INVALID_DATA = "Invalid data found when processing input"
 
 
 def ffmpeg_executable() -> str:
@@ -158,10 +157,9 @@ class FfmpegProcess:
         """Why ffmpeg failed, in its own words: the first of its messages, as the later ones follow from it."""
         for message in self._messages:
             text = _MESSAGE_PREFIX.sub("", message).strip()
-            if _INVALID_DATA in text:
-                return _INVALID_DATA
             if text and not text.startswith(("Last message repeated", "Format ")):
-                return text.rstrip(".")
+                # "where: in what: cause"
+                return text.rsplit(": ", 1)[-1].rstrip(".")
         status = self._process.poll()
         return f"ffmpeg was stopped by signal {-status}" if status and status < 0 else "ffmpeg gave no reason"
 

@@ -1,0 +1,288 @@
+"""Sound out of files: held against soundfile, against sines and claps of known place, and out of files cut short."""
+
+import logging
+import os
+import re
+import subprocess
+import threading
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from av_sep.errors import MediaError, ParameterError
+from av_sep.media import ffmpeg_executable, open_audio, read_audio
+
+RATE_HZ = 44100
+
+
+def run_ffmpeg(*arguments):
+    subprocess.run([ffmpeg_executable(), "-v", "error", "-y", *map(str, arguments)], check=True)
+
+
+def child_processes():
+    """Ids of this process's children, dead ones that nobody waited for included."""
+    children = set()
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue  # ended since
+        if int(fields[1]) == os.getpid():
+            children.add(status.parent.name)
+    return children
+
+
+@pytest.fixture
+def leaves_nothing_behind():
+    """Fails a test that leaves a process, an open file or a thread behind."""
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("needs /proc to count processes and open files")
+    before = (child_processes(), len(os.listdir("/proc/self/fd")), threading.active_count())
+    yield
+    assert (child_processes(), len(os.listdir("/proc/self/fd")), threading.active_count()) == before
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("reading")
+
+
+@pytest.fixture(scope="module")
+def noise():
+    """A second of three-channel noise, int16 `[time, channels]`."""
+    return np.random.default_rng(0).integers(-(2**15), 2**15, (RATE_HZ, 3)).astype(np.int16)
+
+
+@pytest.fixture(scope="module")
+def noise_path(folder, noise):
+    soundfile.write(folder / "noise.wav", noise, RATE_HZ)
+    return folder / "noise.wav"
+
+
+@pytest.fixture(scope="module")
+def concert_path(folder):
+    """Six seconds of pictures and sound in an mp4 whose index comes first, so that what is left of it can be opened."""
+    pictures = ("-f", "lavfi", "-i", "testsrc=size=160x120:rate=10:duration=6")
+    sound = ("-f", "lavfi", "-i", f"sine=440:duration=6:sample_rate={RATE_HZ}")
+    encoders = ("-c:v", "mpeg4", "-b:v", "200k", "-c:a", "aac", "-movflags", "+faststart")
+    run_ffmpeg(*pictures, *sound, *encoders, folder / "concert.mp4")
+    return folder / "concert.mp4"
+
+
+@pytest.mark.parametrize(
+    ("suffix", "subtype", "sample_rate_hz", "num_channels"),
+    [
+        ("wav", "PCM_16", 8000, 1),
+        ("wav", "PCM_24", 96000, 6),
+        ("wav", "FLOAT", 44100, 2),
+        ("wav", "PCM_U8", 11025, 1),
+        ("wav", "FLOAT", 22050, 13),
+        ("flac", "PCM_24", 96000, 6),
+        ("flac", "PCM_16", 48000, 8),
+        ("aiff", "PCM_16", 44100, 5),
+        ("w64", "FLOAT", 44100, 2),
+        ("rf64", "FLOAT", 44100, 2),
+    ],
+)
+def test_lossless_files_come_out_as_soundfile_reads_them(tmp_path, suffix, subtype, sample_rate_hz, num_channels):
+    # Not symmetric in time or channels: a shifted, reversed or reordered copy differs.
+    waveform = np.random.default_rng(2).uniform(-1, 1, (5001, num_channels)) * np.linspace(0.2, 1, num_channels)
+    path = tmp_path / f"sound.{suffix}"
+    soundfile.write(path, waveform, sample_rate_hz, subtype=subtype, format=suffix.upper())
+    decoded, decoded_rate_hz = read_audio(path)
+    expected, _ = soundfile.read(path, dtype="float32", always_2d=True)
+    assert decoded_rate_hz == sample_rate_hz
+    assert decoded.dtype == np.float32
+    np.testing.assert_array_equal(decoded, expected)
+
+
+def test_float_samples_beyond_full_scale_are_kept(tmp_path):
+    waveform = np.array([[0.5, -7.25], [3.0, 1e-9], [-1.5, 1.0]], np.float32)
+    soundfile.write(tmp_path / "loud.wav", waveform, RATE_HZ, subtype="FLOAT")
+    np.testing.assert_array_equal(read_audio(tmp_path / "loud.wav")[0], waveform)
+
+
+@pytest.mark.parametrize("block_samples", [1000, 44099, 44100, 65536])
+def test_blocks_make_up_the_whole_whatever_their_size(noise_path, noise, block_samples):
+    with open_audio(noise_path, block_samples=block_samples) as reader:
+        assert (reader.sample_rate_hz, reader.num_channels) == (RATE_HZ, 3)
+        assert reader.duration_seconds == pytest.approx(1.0)
+        blocks = list(reader.blocks())
+        assert reader.num_samples_read == RATE_HZ
+    assert all(len(block) == block_samples for block in blocks[:-1])
+    assert 1 <= len(blocks[-1]) <= block_samples
+    np.testing.assert_array_equal(np.concatenate(blocks), noise / np.float32(2**15))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "frequency_hz"),
+    [
+        ("sine.m4a", ("-c:a", "aac", "-b:a", "128k"), 440.0),
+        ("sine.mp3", ("-c:a", "libmp3lame", "-b:a", "192k"), 1234.0),
+        ("sine.ogg", ("-c:a", "libvorbis", "-q:a", "6"), 440.0),
+    ],
+)
+def test_a_sine_in_a_lossy_file_keeps_pitch_level_phase_and_length(tmp_path, name, options, frequency_hz):
+    seconds = np.arange(2 * RATE_HZ) / RATE_HZ
+    sine = 0.3 * np.sin(2 * np.pi * frequency_hz * seconds)
+    soundfile.write(tmp_path / "sine.wav", np.stack([sine, -0.5 * sine], 1), RATE_HZ, subtype="FLOAT")
+    run_ffmpeg("-i", tmp_path / "sine.wav", *options, tmp_path / name)
+    decoded, sample_rate_hz = read_audio(tmp_path / name)
+    assert sample_rate_hz == RATE_HZ
+    # Encoders work in blocks of about a thousand samples and may fill up the last one.
+    assert 0 <= len(decoded) - len(sine) < 1200
+    middle = slice(RATE_HZ // 2, RATE_HZ)
+    np.testing.assert_allclose(decoded[middle, 0], sine[middle], atol=0.02)
+    np.testing.assert_allclose(decoded[middle, 1], -0.5 * sine[middle], atol=0.02)
+
+
+@pytest.mark.parametrize(("name", "encoder"), [("clap.mp4", "aac"), ("clap.mkv", "flac"), ("clap.mov", "pcm_s16le")])
+@pytest.mark.parametrize("delay_seconds", [0.0, 0.5])
+def test_a_clap_is_where_it_was_in_the_file_even_if_sound_starts_late(tmp_path, name, encoder, delay_seconds):
+    clap = np.zeros(RATE_HZ, np.float32)
+    clap[10_000] = 0.9
+    soundfile.write(tmp_path / "clap.wav", clap, RATE_HZ)
+    pictures = ("-f", "lavfi", "-i", "testsrc=size=64x48:rate=25:duration=2")
+    sound = ("-itsoffset", delay_seconds, "-i", tmp_path / "clap.wav")
+    run_ffmpeg(*pictures, *sound, "-map", "0", "-map", "1", "-c:v", "mpeg4", "-c:a", encoder, tmp_path / name)
+    decoded, _ = read_audio(tmp_path / name)
+    # Containers may keep times in milliseconds.
+    tolerance_samples = 45 if delay_seconds else 0
+    assert np.argmax(np.abs(decoded)) == pytest.approx(10_000 + delay_seconds * RATE_HZ, abs=tolerance_samples)
+    assert np.max(np.abs(decoded)) > 0.4
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path):
+    num_samples = 60 * RATE_HZ
+    soundfile.write(tmp_path / "long.wav", np.zeros((num_samples, 2), np.int16), RATE_HZ)
+    with open_audio(tmp_path / "long.wav") as reader:
+        tracemalloc.start()
+        total = sum(len(block) for block in reader.blocks())
+        _, peak_bytes = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert total == num_samples
+    # Whole, it would take 21 MB.
+    assert peak_bytes < 5e6
+
+
+def test_no_sound_stream_is_an_error(tmp_path):
+    run_ffmpeg("-f", "lavfi", "-i", "testsrc=size=64x48:rate=5:duration=1", "-c:v", "mpeg4", tmp_path / "silent.mp4")
+    with pytest.raises(MediaError, match="no sound stream. Received: .*silent.mp4"):
+        open_audio(tmp_path / "silent.mp4")
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac"])
+def test_an_empty_sound_stream_is_an_error(tmp_path, suffix, leaves_nothing_behind):
+    soundfile.write(tmp_path / f"empty.{suffix}", np.zeros((0, 2)), RATE_HZ)
+    with pytest.raises(MediaError, match=r"empty\.|no sound") as caught:
+        open_audio(tmp_path / f"empty.{suffix}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("value", "shown"), [(np.nan, "nan"), (np.inf, "inf"), (-np.inf, "-inf")])
+def test_samples_that_are_no_numbers_are_reported_with_their_time(tmp_path, value, shown, leaves_nothing_behind):
+    waveform = np.full((2 * RATE_HZ, 2), 0.25)
+    waveform[int(1.5 * RATE_HZ), 1] = value
+    soundfile.write(tmp_path / "holes.wav", waveform, RATE_HZ, subtype="FLOAT")
+    with pytest.raises(MediaError, match=rf"holds {shown} at 1\.500 s \(channel 2\)"):
+        read_audio(tmp_path / "holes.wav")
+
+
+def cut(source, path, fraction):
+    data = source.read_bytes()
+    path.write_bytes(data[: int(len(data) * fraction)])
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi", "wav", "flac", "mp3", "aiff"])
+def test_a_file_cut_short_is_never_a_shorter_result(concert_path, tmp_path, suffix, leaves_nothing_behind):
+    whole = tmp_path / f"whole.{suffix}"
+    encoders = {
+        "mp4": ("-c", "copy", "-movflags", "+faststart"),
+        "mkv": ("-c", "copy"),
+        "avi": ("-c:v", "copy", "-c:a", "pcm_s16le"),
+    }
+    run_ffmpeg("-i", concert_path, *encoders.get(suffix, ("-vn",)), whole)
+    assert len(read_audio(whole)[0]) == pytest.approx(6 * RATE_HZ, abs=2500)
+    cut(whole, tmp_path / f"cut.{suffix}", 0.6)
+    with pytest.raises(MediaError, match="damaged or cut off") as caught:
+        read_audio(tmp_path / f"cut.{suffix}")
+    read_seconds, promised_seconds = map(float, re.search(r"only ([\d.]+) of ([\d.]+) sec", str(caught.value)).groups())
+    assert read_seconds == pytest.approx(3.6, abs=0.7)
+    # Without the index at its end, an AVI file promises a number of bytes only.
+    assert promised_seconds == pytest.approx(6.0, abs=0.7 if suffix == "avi" else 0.1)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_comes_before_the_damage_can_be_read(concert_path, tmp_path):
+    cut(concert_path, tmp_path / "cut.mp4", 0.6)
+    whole, _ = read_audio(concert_path)
+    num_samples = 0
+    with open_audio(tmp_path / "cut.mp4", block_samples=4410) as reader:
+        with pytest.raises(MediaError, match="cut off"):
+            for block in reader.blocks():
+                # The last blocks may be part of a broken packet.
+                if num_samples < 3 * RATE_HZ:
+                    np.testing.assert_allclose(block, whole[num_samples : num_samples + len(block)], atol=1e-5)
+                num_samples += len(block)
+    assert num_samples > 3 * RATE_HZ
+
+
+def test_sound_that_rightly_ends_before_the_pictures_is_whole(concert_path, tmp_path):
+    sound = ("-f", "lavfi", "-i", f"sine=440:duration=2:sample_rate={RATE_HZ}", "-map", "0:v", "-map", "1")
+    run_ffmpeg("-i", concert_path, *sound, "-c:v", "copy", "-c:a", "aac", tmp_path / "short.mp4")
+    assert len(read_audio(tmp_path / "short.mp4")[0]) == pytest.approx(2 * RATE_HZ, abs=1100)
+
+
+def test_the_first_of_several_sound_streams_is_read(concert_path, tmp_path):
+    sound = ("-f", "lavfi", "-i", "sine=880:duration=2:sample_rate=32000")
+    run_ffmpeg("-i", concert_path, *sound, "-map", "1", "-map", "0:a", "-c:a", "flac", tmp_path / "two.mkv")
+    decoded, sample_rate_hz = read_audio(tmp_path / "two.mkv")
+    assert (decoded.shape, sample_rate_hz) == ((64000, 1), 32000)
+    assert np.argmax(np.abs(np.fft.rfft(decoded[:32000, 0]))) == 880
+
+
+def test_a_stretch_of_damage_in_the_middle_keeps_the_length_and_is_logged(concert_path, tmp_path, caplog):
+    run_ffmpeg("-i", concert_path, "-vn", "-c:a", "copy", "-movflags", "+faststart", tmp_path / "scratched.m4a")
+    data = bytearray((tmp_path / "scratched.m4a").read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 2000] = np.random.default_rng(3).bytes(2000)
+    (tmp_path / "scratched.m4a").write_bytes(data)
+    with caplog.at_level(logging.WARNING):
+        decoded, _ = read_audio(tmp_path / "scratched.m4a")
+    assert len(decoded) == pytest.approx(6 * RATE_HZ, abs=0.2 * RATE_HZ)
+    assert "scratched.m4a is damaged in places" in caplog.text
+
+
+def test_a_wav_file_from_a_pipe_that_does_not_know_its_size_is_whole(noise_path, noise, tmp_path):
+    command = [ffmpeg_executable(), "-v", "error", "-i", str(noise_path), "-f", "wav", "pipe:"]
+    (tmp_path / "piped.wav").write_bytes(subprocess.run(command, check=True, capture_output=True).stdout)
+    np.testing.assert_array_equal(read_audio(tmp_path / "piped.wav")[0], noise / np.float32(2**15))
+
+
+def test_leaving_early_ends_ffmpeg(concert_path, leaves_nothing_behind):
+    with open_audio(concert_path, block_samples=100) as reader:
+        for block in reader.blocks():
+            assert block.shape == (100, 1)
+            break
+    with pytest.raises(KeyError):
+        with open_audio(concert_path, block_samples=100) as reader:
+            next(reader.blocks())
+            raise KeyError("something else went wrong")
+    with open_audio(concert_path):
+        pass
+
+
+def test_a_file_is_read_once(noise_path):
+    with open_audio(noise_path) as reader:
+        list(reader.blocks())
+        with pytest.raises(ParameterError, match="open it again"):
+            reader.blocks()
+
+
+@pytest.mark.parametrize("block_samples", [0, -5])
+def test_blocks_need_a_size(noise_path, block_samples, leaves_nothing_behind):
+    with pytest.raises(ParameterError, match=f"at least 1. Received: {block_samples}"):
+        open_audio(noise_path, block_samples=block_samples)
