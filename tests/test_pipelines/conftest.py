@@ -1,0 +1,50 @@
+"""Small real recordings and films, made by the real ffmpeg."""
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from av_sep.media import ffmpeg_executable, write_audio
+
+RATE_HZ = 22050
+
+
+def run_ffmpeg(*arguments: str | Path) -> None:
+    command = [ffmpeg_executable(), "-y", "-loglevel", "error", *map(str, arguments)]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+
+
+def tone(frequency_hz: float, seconds: float, rate_hz: int = RATE_HZ, seed: int = 0) -> np.ndarray:
+    """A harmonic tone with a little noise, `[time]`: asymmetric in time, so that a shift shows."""
+    time = np.arange(int(seconds * rate_hz)) / rate_hz
+    harmonics = sum(np.sin(2 * np.pi * k * frequency_hz * time) / k for k in (1, 2, 3))
+    noise = np.random.default_rng(seed).normal(size=len(time))
+    return (0.15 * harmonics * (0.2 + time / seconds) + 0.002 * noise).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def duet(tmp_path_factory) -> Path:
+    """Three seconds of stereo sound: a high and a low tone, panned apart, 32-bit float."""
+    high, low = tone(880, 3.0, seed=1), tone(98, 3.0, seed=2)
+    waveform = np.stack([0.8 * high + 0.4 * low, 0.3 * high + 0.7 * low], axis=1)
+    path = tmp_path_factory.mktemp("sound") / "duet.wav"
+    write_audio(path, waveform, RATE_HZ)
+    return path
+
+
+@pytest.fixture(scope="session")
+def film(tmp_path_factory, duet) -> Path:
+    """The duet under a moving test picture."""
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    picture = ("-f", "lavfi", "-i", "testsrc=size=322x180:rate=10:duration=3")
+    run_ffmpeg(*picture, "-i", duet, "-pix_fmt", "yuv444p", "-c:a", "aac", "-shortest", path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def mute_film(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("mute") / "mute.mp4"
+    run_ffmpeg("-f", "lavfi", "-i", "testsrc=size=320x180:rate=10:duration=1", "-pix_fmt", "yuv420p", path)
+    return path

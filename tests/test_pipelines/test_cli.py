@@ -1,0 +1,158 @@
+"""The command line in-process: exit code, output, one line per error."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+from click.testing import CliRunner
+
+from av_sep.media import read_audio, write_audio
+from pipelines.cli import main
+
+SEPARATE = ("separate", "--model", "wiener", "--instruments", "vn,tba", "-o")
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def test_separate_says_where_everything_is(duet, tmp_path):
+    outcome = invoke(*SEPARATE, tmp_path, duet)
+    assert outcome.exit_code == 0
+    assert "violin.wav, tuba.wav" in outcome.stdout
+    assert str(tmp_path / "duet" / "report.html") in outcome.stdout
+    assert (tmp_path / "duet" / "violin.wav").is_file()
+
+
+def test_quiet_prints_nothing(duet, tmp_path):
+    outcome = invoke(*SEPARATE, tmp_path, duet, "--quiet")
+    assert (outcome.exit_code, outcome.output) == (0, "")
+
+
+def test_json_names_files_and_labels(duet, tmp_path):
+    outcome = invoke(*SEPARATE, tmp_path, duet, "--json", "--residual")
+    (described,) = json.loads(outcome.stdout)
+    assert described["instruments"] == ["violin", "tuba"]
+    assert described["stems"]["tuba"] == str(tmp_path / "duet" / "tuba.wav")
+    assert described["residual"] == str(tmp_path / "duet" / "residual.wav")
+    assert sum(described["label_vector"].values()) == 2.0
+
+
+def test_dry_run_prints_a_plan_and_writes_nothing(duet, tmp_path):
+    outcome = invoke(*SEPARATE, tmp_path / "out", duet, "--dry-run")
+    assert outcome.exit_code == 0 and "violin.wav" in outcome.stdout
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def bad_inputs(tmp_path, film):
+    """name -> (file, expected words)."""
+    empty = tmp_path / "empty.mp4"
+    empty.touch()
+    text = tmp_path / "text.mp4"
+    text.write_text("I am no film.\n" * 50)
+    truncated = tmp_path / "truncated.mp4"
+    truncated.write_bytes(film.read_bytes()[: film.stat().st_size // 2])
+    return {
+        "missing": (tmp_path / "nowhere.mp4", "No such file"),
+        "empty": (empty, "empty"),
+        "text": (text, "text.mp4"),
+        "truncated": (truncated, "truncated.mp4"),
+    }
+
+
+@pytest.mark.parametrize("name", ["missing", "empty", "text", "truncated"])
+@pytest.mark.parametrize("command", ["separate", "annotate"])
+def test_bad_input_is_one_line_and_exit_code_2(bad_inputs, tmp_path, name, command):
+    path, words = bad_inputs[name]
+    outcome = invoke(command, path, "-o", tmp_path / "out")
+    assert outcome.exit_code == 2
+    assert outcome.stdout == ""
+    assert len(outcome.stderr.splitlines()) == 1 and words in outcome.stderr
+    assert "Traceback" not in outcome.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_film_without_sound_cannot_be_separated(mute_film, tmp_path):
+    outcome = invoke("separate", mute_film, "-o", tmp_path / "out", "--instruments", "vn")
+    assert outcome.exit_code == 2 and "sound" in outcome.stderr and len(outcome.stderr.splitlines()) == 1
+
+
+def test_sound_without_pictures_cannot_be_annotated(duet, tmp_path):
+    outcome = invoke("annotate", duet, "-o", tmp_path / "out")
+    assert outcome.exit_code == 2 and len(outcome.stderr.splitlines()) == 1
+
+
+def test_unknown_instrument_gets_a_suggestion(duet, tmp_path):
+    outcome = invoke("separate", duet, "-o", tmp_path, "--instruments", "vn,chello")
+    assert outcome.exit_code == 2 and "Did you mean 'cello'" in outcome.stderr
+
+
+def test_model_that_is_none(duet, tmp_path):
+    fake = tmp_path / "model.keras"
+    fake.write_text("no network")
+    outcome = invoke("separate", duet, "-o", tmp_path / "out", "--instruments", "vn", "--model", fake)
+    assert outcome.exit_code == 2 and "model.keras" in outcome.stderr and len(outcome.stderr.splitlines()) == 1
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    outcome = invoke("separate", tmp_path / "nowhere.mp4", "--debug")
+    assert outcome.exit_code != 0 and isinstance(outcome.exception, OSError)
+
+
+def test_batch_finishes_the_good_and_lists_the_bad(duet, bad_inputs, tmp_path):
+    empty, _ = bad_inputs["empty"]
+    outcome = invoke(*SEPARATE, tmp_path / "out", empty, duet)
+    assert outcome.exit_code == 2
+    assert (tmp_path / "out" / "duet" / "tuba.wav").is_file()
+    assert "1 of 2 inputs failed" in outcome.stderr and "empty.mp4" in outcome.stderr
+
+
+def test_two_inputs_of_one_name_do_not_overwrite_each_other(duet, film, tmp_path):
+    other = tmp_path / "duet.flac"
+    waveform, rate = read_audio(duet)
+    write_audio(other, 0.5 * waveform, rate, file_format="flac", bit_depth=24)
+    outcome = invoke(*SEPARATE, tmp_path / "out", duet, other, "--overwrite")
+    assert outcome.exit_code == 2 and "Two inputs of one name" in outcome.stderr
+    kept, _ = read_audio(tmp_path / "out" / "duet" / "tuba.wav")
+    total = kept + read_audio(tmp_path / "out" / "duet" / "violin.wav")[0]
+    assert abs(total - waveform).max() < 1e-6
+
+
+def test_folder_is_searched(duet, tmp_path):
+    outcome = invoke(*SEPARATE, tmp_path / "out", duet.parent)
+    assert outcome.exit_code == 0 and (tmp_path / "out" / "duet" / "violin.wav").is_file()
+
+
+def test_folder_without_media_is_said(tmp_path):
+    outcome = invoke("separate", tmp_path)
+    assert outcome.exit_code == 2 and "none inside" in outcome.stderr
+
+
+def test_models_are_listed():
+    outcome = invoke("models")
+    assert outcome.exit_code == 0 and "wiener" in outcome.stdout
+
+
+def test_help_needs_no_tensorflow_and_is_quick():
+    code = (
+        "import sys; from click.testing import CliRunner; from pipelines.cli import main\n"
+        "outcome = CliRunner().invoke(main, ['separate', '--help']); assert outcome.exit_code == 0\n"
+        "heavy = {'tensorflow', 'keras', 'jax', 'matplotlib', 'cv2', 'pandas', 'scipy'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code], check=True)
+    # Half a second on a free machine (see benchmarks/separate.py); a loaded one may take a few times as long.
+    assert time.perf_counter() - started < 3
+
+
+def test_wiener_with_named_instruments_needs_no_tensorflow(duet, tmp_path):
+    code = (
+        "import sys, av_sep\n"
+        f"av_sep.separate({str(duet)!r}, {str(tmp_path)!r}, model='wiener', instruments=('vn', 'tba'))\n"
+        "assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,183 @@
+"""What `separate` writes: stems that add up, a manifest and a page, complete or not at all."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+import soundfile
+
+import av_sep
+from av_sep.errors import MediaError, ParameterError
+from av_sep.media import probe, read_audio, write_audio
+
+SETTINGS = {"model": "wiener", "instruments": ("violin", "tuba")}
+
+
+def read_stems(result):
+    return {name: read_audio(path)[0] for name, path in result.stems.items()}
+
+
+def test_stems_have_the_inputs_length_rate_and_channels_and_add_up_to_it(duet, tmp_path):
+    result = av_sep.separate(duet, tmp_path, **SETTINGS)
+    mixture, rate = read_audio(duet)
+    stems = read_stems(result)
+    assert list(stems) == ["violin", "tuba"]
+    for path in result.stems.values():
+        assert (probe(path).sample_rate_hz, probe(path).num_channels) == (rate, 2)
+    assert all(stem.shape == mixture.shape for stem in stems.values())
+    np.testing.assert_allclose(sum(stems.values()), mixture, atol=1e-6)
+
+
+def test_each_stem_holds_its_own_register(duet, tmp_path):
+    stems = read_stems(av_sep.separate(duet, tmp_path, **SETTINGS))
+
+    def level(waveform, frequency_hz):
+        spectrum = np.abs(np.fft.rfft(waveform[:, 0] * np.hanning(len(waveform))))
+        return spectrum[round(frequency_hz * len(waveform) / 22050)]
+
+    assert level(stems["violin"], 880) > 3 * level(stems["tuba"], 880)
+    assert level(stems["tuba"], 98) > 3 * level(stems["violin"], 98)
+
+
+def test_residual_takes_what_the_stems_leave(duet, tmp_path):
+    result = av_sep.separate(duet, tmp_path, residual=True, **SETTINGS)
+    mixture, _ = read_audio(duet)
+    total = sum(read_stems(result).values()) + read_audio(result.residual)[0]
+    np.testing.assert_allclose(total, mixture, atol=1e-6)
+
+
+def test_manifest_tells_what_made_the_stems(duet, tmp_path):
+    result = av_sep.separate(duet, tmp_path, **SETTINGS)
+    manifest = json.loads(result.manifest.read_text())
+    assert manifest["versions"]["av_sep"] == av_sep.__version__
+    assert manifest["labels"]["origin"] == "given"
+    assert manifest["labels"]["label_vector"] == {
+        name: float(name in ("violin", "tuba")) for name in manifest["labels"]["label_vector"]
+    }
+    assert len(manifest["labels"]["label_vector"]) == 13
+    mixture, rate = read_audio(duet)
+    for name, stem in read_stems(result).items():
+        described = manifest["stems"][name]
+        assert described["file"] == f"{name}.wav"
+        assert (described["num_samples"], described["sample_rate_hz"]) == (len(mixture), rate)
+        assert described["rms_db"] == pytest.approx(10 * np.log10(np.mean(stem**2)), abs=0.01)
+
+
+@pytest.mark.parametrize(
+    "settings, suffix, tolerance",
+    [
+        ({"bit_depth": 16}, "wav", 2**-15),
+        ({"bit_depth": 24}, "wav", 2**-22),
+        ({"file_format": "flac", "bit_depth": 24}, "flac", 2**-22),
+        ({"file_format": "mp3"}, "mp3", 0.05),
+    ],
+)
+def test_formats_hold_the_same_sound(duet, tmp_path, settings, suffix, tolerance):
+    exact = read_stems(av_sep.separate(duet, tmp_path / "exact", **SETTINGS))
+    result = av_sep.separate(duet, tmp_path / "other", **settings, **SETTINGS)
+    for name, stem in read_stems(result).items():
+        assert result.stems[name].suffix == f".{suffix}"
+        np.testing.assert_allclose(stem[: len(exact[name])], exact[name], atol=tolerance)
+
+
+def test_sample_rate_of_the_stems_can_be_chosen(duet, tmp_path):
+    result = av_sep.separate(duet, tmp_path, sample_rate_hz=44100, **SETTINGS)
+    mixture, rate = read_audio(duet)
+    for path in result.stems.values():
+        stem, stem_rate = read_audio(path)
+        assert stem_rate == 44100
+        assert len(stem) == len(mixture) * 44100 // rate
+
+
+def test_existing_output_is_kept_unless_it_may_be_replaced(duet, tmp_path):
+    result = av_sep.separate(duet, tmp_path, **SETTINGS)
+    before = result.manifest.read_bytes()
+    with pytest.raises(ParameterError, match="add --overwrite.*duet"):
+        av_sep.separate(duet, tmp_path, **SETTINGS)
+    assert result.manifest.read_bytes() == before
+    replaced = av_sep.separate(duet, tmp_path, model="wiener", instruments=("flute",), overwrite=True)
+    assert sorted(path.name for path in replaced.output_dir.iterdir()) == ["flute.wav", "manifest.json", "report.html"]
+    assert [path.name for path in tmp_path.iterdir()] == ["duet"]
+
+
+def test_failure_in_the_middle_leaves_the_old_output_and_no_litter(duet, tmp_path):
+    result = av_sep.separate(duet, tmp_path, **SETTINGS)
+    before = result.manifest.read_bytes()
+    broken = tmp_path / "broken" / "duet.wav"
+    broken.parent.mkdir()
+    waveform, rate = read_audio(duet)
+    samples = waveform.copy()
+    samples[60_000] = np.nan
+    soundfile.write(broken, samples, rate, subtype="FLOAT")
+    with pytest.raises(MediaError, match="holds nan at 2.7"):
+        av_sep.separate(broken, tmp_path, overwrite=True, **SETTINGS)
+    assert result.manifest.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken", "duet"]
+
+
+def test_dry_run_plans_and_writes_nothing(duet, tmp_path):
+    result = av_sep.separate(duet, tmp_path / "out", dry_run=True, **SETTINGS)
+    assert [path.name for path in result.stems.values()] == ["violin.wav", "tuba.wav"]
+    assert not (tmp_path / "out").exists()
+
+
+def test_sound_alone_asks_for_instruments(duet, tmp_path):
+    with pytest.raises(ParameterError, match="no pictures.*--instruments.*--all"):
+        av_sep.separate(duet, tmp_path, model="wiener")
+
+
+def test_all_instruments_gives_thirteen_stems_that_add_up(duet, tmp_path):
+    result = av_sep.separate(duet, tmp_path, model="wiener", all_instruments=True)
+    assert len(result.stems) == 13
+    np.testing.assert_allclose(sum(read_stems(result).values()), read_audio(duet)[0], atol=1e-5)
+
+
+def test_progress_reaches_the_end(duet, tmp_path):
+    heard = []
+    av_sep.separate(duet, tmp_path, progress=lambda *event: heard.append(event), **SETTINGS)
+    stages = [stage for stage, _, _ in heard]
+    assert set(stages) == {"separating"}
+    assert heard[-1][1] == heard[-1][2] == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize("rate_hz, num_channels, seconds", [(8000, 1, 1.0), (96000, 6, 1.0), (44100, 2, 0.01)])
+def test_unusual_rates_channels_and_lengths(tmp_path, rate_hz, num_channels, seconds):
+    rng = np.random.default_rng(3)
+    waveform = rng.uniform(-0.3, 0.3, (int(rate_hz * seconds), num_channels)).astype(np.float32)
+    path = tmp_path / "odd.wav"
+    write_audio(path, waveform, rate_hz)
+    result = av_sep.separate(path, tmp_path / "out", **SETTINGS)
+    stems = [read_audio(stem) for stem in result.stems.values()]
+    assert all(rate == rate_hz and stem.shape == waveform.shape for stem, rate in stems)
+    np.testing.assert_allclose(sum(stem for stem, _ in stems), waveform, atol=1e-6)
+
+
+@pytest.mark.parametrize("settings, message", [
+    ({"instruments": ("violine",)}, "Did you mean 'violin'"),
+    ({"instruments": ("violin",), "all_instruments": True}, "either"),
+    ({"file_format": "ogg"}, "wav, flac, mp3"),
+    ({"bit_depth": 12}, "bit depth"),
+    ({"sample_rate_hz": 10}, "sample rate"),
+    ({"threshold": 1.5}, "threshold"),
+    ({"model": "wienr", "instruments": ("violin",)}, "wiener"),
+    ({"frames_per_second": 0.0}, "frames_per_second"),
+])
+def test_settings_that_cannot_be_used(film, tmp_path, settings, message):
+    with pytest.raises(ParameterError, match=message):
+        av_sep.separate(film, tmp_path, **settings)
+    assert not list(tmp_path.iterdir())
+
+
+def test_folder_that_cannot_be_made(duet, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(MediaError, match="Cannot write"):
+        av_sep.separate(duet, tmp_path / "file" / "out", **SETTINGS)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_folder_that_may_not_be_written(duet, tmp_path):
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o500)
+    with pytest.raises(MediaError, match="Cannot write"):
+        av_sep.separate(duet, locked, **SETTINGS)
