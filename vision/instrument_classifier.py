@@ -2,8 +2,9 @@
 
 The head is linear in the network's features. Its rows start from the network's own ImageNet classes (nine of our
 instruments are among them, and harps, guitars and drums for `other`), and training pulls them towards our photos only
-as far as those insist. With few photos that beats both the ImageNet classes as they are and a head trained from nothing:
-the two fail on different pictures. `benchmarks/train_instrument_head.py` makes the file, `weights/README.md` has scores.
+as far as those insist. With few photos that beats both the ImageNet classes as they are and a head trained from
+nothing: the two fail on different pictures. `benchmarks/train_instrument_head.py` makes the head's file, and
+`weights/README.md` has its scores.
 
 Conventions:
     views are uint8 RGB `[batch, 224, 224, 3]`, see `vision.crops`; probabilities are float32

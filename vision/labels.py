@@ -27,7 +27,7 @@ from av_sep.instruments import URMP_13, Taxonomy
 from av_sep.types import Detection, InstrumentLabels
 from vision.tracking import track_players
 
-LOOKALIKES = (("violin", "viola"), ("cello", "double_bass"))
+LOOKALIKES = (("violin", "viola"), ("cello", "double_bass"), ("oboe", "clarinet"))
 DEFAULT_THRESHOLD = 0.4
 WHOLE_FRAME_WEIGHT = 0.5  # of whole-frame evidence in a frame that has players
 TOP_FRACTION = 0.25  # of the frames; see rule 3

@@ -1,0 +1,133 @@
+"""The shipped detector: its bookkeeping with known parts, its eyes on real pictures."""
+
+import cv2
+import numpy as np
+import pytest
+
+from av_sep.errors import ParameterError
+from av_sep.instruments import MUSDB_4, URMP_13, Taxonomy
+from av_sep.types import VideoFrame
+from vision.embedded_detector import EmbeddedDetector
+from vision.labels import pool_detections
+from vision.players import PlayerBox, PlayerDetector
+
+SQUARE = np.zeros((100, 100, 3), np.uint8)
+
+
+class KnownPlayers:
+    """Finds the same players in every picture."""
+
+    def __init__(self, *players):
+        self.players = list(players)
+
+    def detect(self, picture):
+        return self.players
+
+
+class RednessClassifier:
+    """Calls red views horn, green ones oboe and all else `other`, by their mean colour."""
+
+    instruments = ("oboe", "horn")
+
+    def classify(self, views):
+        means = views.reshape(len(views), -1, 3).mean(axis=1) / 255
+        probabilities = np.stack([means[:, 1], means[:, 0], 1 - means[:, 0] - means[:, 1]], axis=1)
+        return probabilities.astype(np.float32)
+
+
+def detect_in(picture, *players, taxonomy=URMP_13):
+    detector = EmbeddedDetector(taxonomy, KnownPlayers(*players), RednessClassifier())
+    return detector.detect_frame(VideoFrame(2.5, picture))
+
+
+class TestBookkeeping:
+    def test_each_player_gets_the_instrument_in_his_box(self):
+        picture = np.zeros((100, 100, 3), np.uint8)
+        picture[:, :50, 0] = 255
+        picture[:, 50:, 1] = 204
+        left, right = PlayerBox((10, 20, 40, 50), 0.5), PlayerBox((60, 20, 90, 50), 0.75)
+        horn, oboe, whole = detect_in(picture, left, right)
+        assert (horn.instrument, oboe.instrument) == ("horn", "oboe")
+        assert horn.confidence == pytest.approx(1.0, abs=0.01) and oboe.confidence == pytest.approx(0.8, abs=0.01)
+        assert oboe.label_confidences[URMP_13.index("oboe")] == pytest.approx(0.8, abs=0.01)
+        assert len(oboe.label_confidences) == 13 and sum(oboe.label_confidences) == pytest.approx(0.8, abs=0.01)
+        assert (horn.box_xyxy, oboe.box_xyxy) == (left.box_xyxy, right.box_xyxy)
+        assert (horn.player_confidence, oboe.player_confidence, horn.time_seconds) == (0.5, 0.75, 2.5)
+        assert whole.whole_frame and whole.box_xyxy == (0, 0, 100, 100) and not horn.whole_frame
+
+    def test_other_has_a_name_but_no_label(self):
+        player, whole = detect_in(SQUARE, PlayerBox((0, 0, 50, 50), 0.9))
+        assert player.instrument == whole.instrument == "other"
+        assert player.confidence == pytest.approx(1.0) and max(player.label_confidences) == 0.0
+
+    def test_a_small_instrument_in_a_wide_picture_is_seen_in_its_tile(self):
+        picture = np.zeros((100, 400, 3), np.uint8)
+        picture[:, 300:, 0] = 255
+        (whole,) = detect_in(picture)
+        assert whole.instrument == "horn" and whole.confidence == pytest.approx(1.0, abs=0.01)
+
+    def test_a_smaller_taxonomy_is_reported_in_its_order_and_the_rest_is_other(self):
+        pair = Taxonomy("pair", (URMP_13.instruments[10], URMP_13.instruments[0]))
+        picture = SQUARE + np.array([102, 153, 0], np.uint8)
+        (whole,) = detect_in(picture, taxonomy=pair)
+        assert whole.label_confidences == pytest.approx((0.4, 0.0)) and whole.instrument == "other"
+        assert whole.confidence == pytest.approx(0.6)
+
+    def test_a_taxonomy_it_cannot_see_is_refused(self):
+        with pytest.raises(ParameterError, match=r"at least one of oboe, horn.*Received: musdb4"):
+            EmbeddedDetector(MUSDB_4, KnownPlayers(), RednessClassifier())
+
+    def test_a_crowd_costs_no_more_than_sixteen_players(self):
+        crowd = [PlayerBox((float(i), 0.0, i + 10.0 + i, 50.0), 0.5) for i in range(30)]
+        detections = detect_in(SQUARE, *crowd)
+        assert [detection.box_xyxy[0] for detection in detections[:-1]] == list(range(14, 30))
+
+    def test_frames_stream_one_by_one(self):
+        taken = []
+
+        def frames():
+            for time in range(3):
+                taken.append(time)
+                yield VideoFrame(float(time), SQUARE)
+
+        detector = EmbeddedDetector(URMP_13, KnownPlayers(), RednessClassifier())
+        stream = detector.iter_detections(frames())
+        frame, detections = next(stream)
+        assert taken == [0] and frame.time_seconds == 0.0 and len(detections) == 1
+        assert [detection.time_seconds for detection in detector.detect(frames())] == [0.0, 1.0, 2.0]
+
+
+@pytest.fixture(scope="module")
+def detector(person_network, classifier):
+    return EmbeddedDetector(player_detector=PlayerDetector(person_network), classifier=classifier)
+
+
+def label_clip(detector, path):
+    """Labels of a clip from one frame a second."""
+    capture = cv2.VideoCapture(str(path))
+    fps, frames, index = capture.get(cv2.CAP_PROP_FPS), [], 0
+    while capture.grab():
+        if index >= len(frames) * fps:
+            picture = capture.retrieve()[1]
+            frames.append(VideoFrame(len(frames), np.ascontiguousarray(picture[..., ::-1])))
+        index += 1
+    return pool_detections(detector.detect(frames))
+
+
+class TestEyes:
+    def test_a_person_without_an_instrument_plays_none(self, detector, portrait):
+        detections = detector.detect([VideoFrame(0.0, portrait)])
+        assert len(detections) == 2
+        assert pool_detections(detections).instruments == ()
+
+    def test_noise_and_tiny_pictures_show_nothing(self, detector):
+        noise = np.random.default_rng(1).integers(0, 255, (120, 90, 3), np.uint8)
+        for picture in (noise, noise[:1, :1], noise[:2, :50]):
+            assert pool_detections(detector.detect([VideoFrame(0.0, np.ascontiguousarray(picture))])).instruments == ()
+
+    @pytest.mark.shared_data
+    @pytest.mark.parametrize(
+        "clip, expected", [("violin", ("violin",)), ("double_bass", ("double_bass",)), ("harp", ())]
+    )
+    def test_real_clips(self, detector, data_folder, clip, expected):
+        assert label_clip(detector, data_folder / "video" / f"{clip}_solo.mp4").instruments == expected
