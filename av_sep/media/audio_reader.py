@@ -9,6 +9,7 @@ timestamps of more than a tenth of a second are filled likewise, so that sound a
 import os
 import struct
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -48,26 +49,24 @@ class AudioReader:
         self.duration_seconds = self._headers.info.duration_seconds
         self.num_samples_read = 0
         self._block_samples = block_samples
-        self._process = FfmpegProcess(_sound(self._headers.info))
         self._exhausted = False
-        try:
+        with ExitStack() as stack:
+            self._process = stack.enter_context(FfmpegProcess(_sound(self._headers.info)))
             self.sample_rate_hz, self.num_channels = self._read_au_header()
+            # Read now, so that a file without sound fails here and not after the caller has prepared everything.
             self._first_block: np.ndarray | None = self._read_block()
             if not len(self._first_block):
                 raise self._nothing_decoded()
-        except BaseException:
-            self.close()
-            raise
+            self._stack = stack.pop_all()
 
     def blocks(self) -> Iterator[np.ndarray]:
-        """Float32 `[time, channels]` of at most `block_samples`, from the start to the end; only the last may be
-        shorter.
+        """The sound from start to end, float32 `[time, channels]` of `block_samples`; only the last may be shorter.
 
         Can be run through once: open the file again for a second pass.
 
         Raises:
-            MediaError: where samples are not finite, decoding fails, or the sound ends well before the promised
-            duration. ParameterError: for a second pass.
+            MediaError: where samples are not finite, decoding fails, or the sound ends well before its promised end.
+            ParameterError: for a second pass.
         """
         if self._exhausted:
             raise ParameterError("The blocks of this file were read already: open it again for another pass.")
@@ -117,7 +116,7 @@ class AudioReader:
 
     def close(self) -> None:
         """End decoding. May be called twice."""
-        self._process.close()
+        self._stack.close()
 
     def __enter__(self) -> "AudioReader":
         return self

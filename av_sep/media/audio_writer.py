@@ -70,7 +70,7 @@ class AudioWriter:
             path: the file to write; its folder must exist. The format does not depend on its suffix.
             sample_rate_hz: of the blocks to come.
             num_channels: of the blocks to come.
-            file_format: one of `AUDIO_FORMATS`. WAV files above 4 GB become RF64, which every current program reads.
+            file_format: one of `AUDIO_FORMATS`. WAV files above 4 GB become RF64, as EBU Tech 3306 has it.
             bit_depth: one of `BIT_DEPTHS`. 32 stands for the best that the format holds: 32-bit float in WAV, 24-bit in
                 FLAC (which has no float). MP3 ignores it: its quality is the encoder's best variable bit rate.
 

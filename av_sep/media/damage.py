@@ -18,7 +18,6 @@ _TOLERANCE_FRACTION = 0.05
 _TOLERANCE_SECONDS = 1.0
 # ffmpeg's framecrc listing: the streams, and then "stream, dts, pts, duration, size, ..." for each packet.
 _TIME_BASE = re.compile(rb"#tb (\d+): (\d+)/(\d+)")
-_STREAM_KIND = {"sound": re.compile(rb"#media_type (\d+): audio"), "pictures": re.compile(rb"#media_type (\d+): video")}
 _PACKET = re.compile(rb"(\d+), *(-?\d+), *(-?\d+), *(\d+),")
 
 
@@ -26,8 +25,8 @@ def require_whole(headers: MediaHeaders, what: str, read_seconds: float, process
     """Raise unless decoding ended well and not too early.
 
     Sound may rightly end before the pictures do, and the other way round, but a file that was cut off ends early in all
-    its streams. So a stream that ends early passes only if ffmpeg had nothing to complain about and another stream goes
-    on to the promised end. Complaints about a file that reaches its end (a damaged stretch in the middle) are logged.
+    its streams. So a stream that ends early passes only if ffmpeg had nothing to complain about and the file's packets
+    go on to the promised end. Complaints about a file that reaches its end (damage in the middle) are logged.
 
     Args:
         headers: what was promised.
@@ -46,7 +45,7 @@ def require_whole(headers: MediaHeaders, what: str, read_seconds: float, process
         if process.messages:
             _log.warning("%s is damaged in places, read all the same (%s)", shown(headers.info.path), process.reason)
         return
-    if status == 0 and not process.messages and _others_end_seconds(headers, what) >= end_seconds:
+    if status == 0 and not process.messages and _packets_end_seconds(headers) >= end_seconds:
         return
     promise = f" of {promised_seconds:.1f}" if promised_seconds else ""
     detail = f" ({process.reason})" if status != 0 or process.messages else ""
@@ -56,10 +55,9 @@ def require_whole(headers: MediaHeaders, what: str, read_seconds: float, process
     )
 
 
-def _others_end_seconds(headers: MediaHeaders, what: str) -> float:
-    """End of the last packet outside the decoded stream, found by walking through the file; 0.0 where there is none."""
+def _packets_end_seconds(headers: MediaHeaders) -> float:
+    """End of the last packet of any stream, found by walking through the file without decoding it."""
     time_base_seconds: dict[int, float] = {}
-    decoded_stream: int | None = None
     end_seconds = 0.0
     output = media_input(headers.info.path).output("pipe:", format="framecrc", c="copy", map="0", copy_unknown=None)
     with FfmpegProcess(output) as process:
@@ -67,11 +65,8 @@ def _others_end_seconds(headers: MediaHeaders, what: str) -> float:
             if match := _TIME_BASE.match(line):
                 stream, numerator, denominator = map(int, match.groups())
                 time_base_seconds[stream] = numerator / denominator
-            elif decoded_stream is None and (match := _STREAM_KIND[what].match(line)):
-                decoded_stream = int(match.group(1))
             elif match := _PACKET.match(line):
                 stream, dts, pts, duration = map(int, match.groups())
-                if stream != decoded_stream:
-                    # AVI has decoding times only; an unknown time is a very negative one.
-                    end_seconds = max(end_seconds, (max(dts, pts) + duration) * time_base_seconds[stream])
+                # AVI has decoding times only; an unknown time is a very negative one.
+                end_seconds = max(end_seconds, (max(dts, pts) + duration) * time_base_seconds[stream])
     return end_seconds

@@ -34,8 +34,7 @@ def ffmpeg_executable() -> str:
     Raises:
         MediaError: where neither exists.
     """
-    on_path = shutil.which("ffmpeg")
-    return on_path or _bundled_ffmpeg()
+    return shutil.which("ffmpeg") or _bundled_ffmpeg()
 
 
 @functools.cache
@@ -63,7 +62,7 @@ def ensure_ffmpeg_on_path() -> None:
     folder = Path(tempfile.mkdtemp(prefix="av-sep-ffmpeg-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     if "ffmpeg" in missing:
-        (folder / "ffmpeg").symlink_to(ffmpeg_executable())
+        (folder / "ffmpeg").symlink_to(os.path.abspath(ffmpeg_executable()))
     if "ffprobe" in missing:
         (folder / "ffprobe").write_text(_FFPROBE_STAND_IN)
         (folder / "ffprobe").chmod(0o755)
@@ -157,7 +156,7 @@ class FfmpegProcess:
         """Why ffmpeg failed, in its own words: the first of its messages, as the later ones follow from it."""
         for message in self._messages:
             text = _MESSAGE_PREFIX.sub("", message).strip()
-            if text and not text.startswith(("Last message repeated", "Format ")):
+            if text and not text.startswith(("Last message repeated", "Format ", "Opening ")):
                 # "where: in what: cause"
                 return text.rsplit(": ", 1)[-1].rstrip(".")
         status = self._process.poll()
