@@ -65,8 +65,10 @@ def numbered(tmp_path_factory):
     return {suffix: folder / f"numbered.{suffix}" for suffix in LOSSLESS}
 
 
-@pytest.mark.parametrize("suffix", list(LOSSLESS))
-@pytest.mark.parametrize("frames_per_second", [0.4, 1, 2.5, 7, 12.5, 25, 50])
+@pytest.mark.parametrize(
+    ("suffix", "frames_per_second"),
+    [("mkv", 0.4), ("mkv", 1), ("mkv", 2.5), ("mkv", 7), ("mkv", 25), ("mkv", 50), ("mp4", 12.5), ("mov", 7)],
+)
 def test_frame_k_is_what_is_on_display_at_k_over_fps(numbered, suffix, frames_per_second):
     frames = list(video_frames(numbered[suffix], frames_per_second=frames_per_second))
     instants = np.arange(0, NUM_PICTURES / FPS, 1 / frames_per_second)
