@@ -76,7 +76,7 @@ def valid_lengths(
             "Expected num_output_samples >= 1 and num_levels >= 1."
             f" Received: num_output_samples={num_output_samples}, num_levels={num_levels}"
         )
-    if down_kernel_size % 2 == 0 or up_kernel_size % 2 == 0:
+    if any(size < 1 or size % 2 == 0 for size in (down_kernel_size, up_kernel_size)):
         raise ParameterError(
             "Expected odd kernel sizes, so that valid convolutions crop both sides alike."
             f" Received: down_kernel_size={down_kernel_size}, up_kernel_size={up_kernel_size}"

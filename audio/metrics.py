@@ -10,6 +10,8 @@ References:
         Scaling the estimate does not change it, so a stem that is far too quiet scores as well: read it beside the SDR.
 """
 
+import math
+
 import numpy as np
 
 from av_sep.errors import ParameterError
@@ -60,5 +62,7 @@ def _validated(reference, estimate):
 
 
 def _ratio_db(signal: float, distortion: float) -> float:
+    if signal == 0:
+        return -math.inf
     with np.errstate(divide="ignore"):
         return float(10 * np.log10(signal) - 10 * np.log10(distortion))

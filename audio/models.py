@@ -96,7 +96,7 @@ def _load_keras(path: Path) -> SeparationModel:
 
     try:
         network = keras.saving.load_model(path, compile=False)
-    except (KeyError, TypeError, ValueError, OSError) as error:
+    except (KeyError, TypeError, ValueError, OSError, zipfile.BadZipFile) as error:
         reason = str(error).strip().split("\n")[0]
         raise ParameterError(f"Expected a .keras model saved by this program. Received: {path} ({reason})") from error
     if not isinstance(network, WaveUNet):

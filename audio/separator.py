@@ -64,6 +64,9 @@ class Separator:
         mixture_consistency: share the difference between mixture and estimates among the active instruments.
         chunk_samples: shortest stretch that the model gives at a time, in samples at its rate; more is faster per second of
             sound and takes more memory.
+
+    Raises:
+        ParameterError: if `chunk_samples` is below 1.
     """
 
     def __init__(
@@ -73,6 +76,8 @@ class Separator:
         mixture_consistency: bool = True,
         chunk_samples: int = DEFAULT_CHUNK_SAMPLES,
     ):
+        if chunk_samples < 1:
+            raise ParameterError(f"Expected chunk_samples >= 1. Received: chunk_samples={chunk_samples}")
         self.model = model
         self.mixture_consistency = mixture_consistency
         self.chunk_samples = chunk_samples

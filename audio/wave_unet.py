@@ -188,8 +188,10 @@ def _validate(options):
         if options[name] < 1:
             raise ParameterError(f"Expected {name} >= 1. Received: {name}={options[name]}")
     for name in ("down_kernel_size", "up_kernel_size"):
-        if options[name] % 2 == 0:
-            raise ParameterError(f"Expected {name} to be odd, so that both sides crop alike. Received: {options[name]}")
+        if options[name] < 1 or options[name] % 2 == 0:
+            raise ParameterError(
+                f"Expected {name} to be odd, so that both sides crop alike. Received: {name}={options[name]}"
+            )
     if options["output"] == "difference" and (options["gate"] or len(options["source_names"]) < 2):
         raise ParameterError(
             "A difference output needs two sources or more and no gate: its last source is whatever the others leave,"

@@ -1,0 +1,99 @@
+"""Random sounds, tiny networks with audible outputs, and the three ways of running a Keras layer."""
+
+import numpy as np
+import pytest
+
+SOURCES = ("violin", "flute", "tuba")
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20180923)
+
+
+def loud_weights(network, seed=7):
+    """Random weights that keep the signal's size through the layers, so that no output is negligible."""
+    rng = np.random.default_rng(seed)
+
+    def draw(shape):
+        if len(shape) < 2:
+            return 0.1 * rng.normal(size=shape)
+        return rng.normal(size=shape) * np.sqrt(2 / np.prod(shape[:-1]))
+
+    network.set_weights([draw(array.shape).astype(np.float32) for array in network.get_weights()])
+    return network
+
+
+@pytest.fixture(scope="session")
+def make_network():
+    """Function that builds a tiny Wave-U-Net: 3 levels of 4 filters, three sources, kernels as published."""
+    from audio.wave_unet import WaveUNet
+
+    def make(source_names=SOURCES, **options):
+        sizes = {"sample_rate_hz": 16000, "num_levels": 3, "num_filters": 4}
+        return loud_weights(WaveUNet(source_names, **{**sizes, **options}))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def conditioned_network(make_network):
+    """A conditioned network without gate and consistency, so that nothing but the labels' multiplication steers it."""
+    return make_network(conditioning="multiplicative")
+
+
+@pytest.fixture(scope="session")
+def runners():
+    """Name -> function that runs a layer or model on NumPy inputs: eagerly, as a traced graph, compiled by XLA."""
+    import tensorflow as tf
+
+    def to_tensors(inputs):
+        return tf.nest.map_structure(tf.constant, inputs)
+
+    def eager(layer, *inputs):
+        return np.asarray(layer(*to_tensors(inputs)))
+
+    def graph(layer, *inputs):
+        return tf.function(lambda *tensors: layer(*tensors))(*to_tensors(inputs)).numpy()
+
+    def xla(layer, *inputs):
+        return tf.function(lambda *tensors: layer(*tensors), jit_compile=True)(*to_tensors(inputs)).numpy()
+
+    return {"eager": eager, "graph": graph, "xla": xla}
+
+
+@pytest.fixture(scope="session")
+def assert_everywhere(runners):
+    """Function that holds a layer against an expected array in all three ways of running it."""
+
+    def check(layer, inputs, expected, atol=1e-6):
+        for name, run in runners.items():
+            output = run(layer, *inputs)
+            assert output.shape == expected.shape, name
+            np.testing.assert_allclose(output, expected, rtol=0, atol=atol, err_msg=name)
+
+    return check
+
+
+def sine(hz, num_samples, rate_hz, amplitude=0.5, phase=0.3):
+    return (amplitude * np.sin(2 * np.pi * hz * np.arange(num_samples) / rate_hz + phase)).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def make_sine():
+    """Function that makes a sine `[time]` of a frequency, length and rate, starting at a phase of its own."""
+    return sine
+
+
+@pytest.fixture(scope="session")
+def make_band_noise():
+    """Function that makes noise `[time, channels]` whose spectrum is exactly zero outside a band."""
+
+    def make(rng, num_samples, num_channels, low_hz, high_hz, rate_hz, peak=0.5):
+        spectrum = np.fft.rfft(rng.normal(size=(num_samples, num_channels)), axis=0)
+        frequency = np.fft.rfftfreq(num_samples, 1 / rate_hz)
+        spectrum[(frequency < low_hz) | (frequency > high_hz)] = 0
+        noise = np.fft.irfft(spectrum, num_samples, axis=0)
+        return (peak * noise / np.abs(noise).max()).astype(np.float32)
+
+    return make

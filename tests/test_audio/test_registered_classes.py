@@ -1,0 +1,141 @@
+"""Every Keras class of the audio stage: its config is its constructor, and a `.keras` file brings it back.
+
+A class that is registered but missing from `CASES` fails `test_every_registered_class_is_listed`.
+"""
+
+import importlib
+import inspect
+import pkgutil
+
+import keras
+import numpy as np
+import pytest
+
+import audio
+from audio.conditioning import Conditioning
+from audio.consistency import LabelGate, MixtureConsistency
+from audio.layers import CenterCropLike, Decimate, Upsample
+from audio.losses import NegativeSNR
+from audio.wave_unet import AppendDifference, StackSources, WaveUNet
+
+# Keras saves TensorFlow's variables by an `np.array` that NumPy 2 warns about.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+FEATURES, LABELS, ESTIMATES, MIXTURE = (None, 6), (3,), (3, None, 2), (None, 2)
+TINY = {
+    "source_names": ("violin", "flute", "tuba"),
+    "sample_rate_hz": 8000,
+    "num_channels": 2,
+    "num_levels": 2,
+    "num_filters": 3,
+    "down_kernel_size": 5,
+    "up_kernel_size": 3,
+    "context": False,
+    "upsampling": "learned",
+    "output": "direct",
+    "output_activation": "linear",
+    "conditioning": "film",
+    "conditioning_site": "output",
+    "gate": True,
+    "mixture_consistency": True,
+}
+# Class, arguments that all differ from the defaults, shapes of the inputs without the batch axis.
+LAYERS = [
+    (Decimate, {}, (FEATURES,)),
+    (Upsample, {"method": "learned", "context": False}, (FEATURES,)),
+    (CenterCropLike, {}, (FEATURES, MIXTURE)),
+    (Conditioning, {"mechanism": "film"}, (FEATURES, LABELS)),
+    (LabelGate, {}, (ESTIMATES, LABELS)),
+    (MixtureConsistency, {}, (ESTIMATES, MIXTURE, LABELS)),
+    (StackSources, {"num_sources": 3}, (FEATURES,)),
+    (AppendDifference, {}, (ESTIMATES, MIXTURE)),
+]
+OTHERS = [(WaveUNet, TINY), (NegativeSNR, {"floor_db": -17.5, "name": "loss", "reduction": "sum"})]
+CASES = [(cls, arguments) for cls, arguments, _ in LAYERS] + OTHERS
+LISTED = pytest.mark.parametrize(("cls", "arguments"), CASES, ids=[cls.__name__ for cls, _ in CASES])
+
+
+def registered_classes():
+    for module in pkgutil.walk_packages(audio.__path__, "audio."):
+        importlib.import_module(module.name)
+    registered = keras.saving.get_custom_objects().values()
+    return {cls for cls in registered if cls.__module__.split(".")[0] == "audio"}
+
+
+def own_parameters(cls):
+    """Names that the class's own constructor takes, without `**kwargs`; none where it inherits its constructor."""
+    if "__init__" not in vars(cls):
+        return set()
+    parameters = inspect.signature(cls).parameters.values()
+    return {parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD}
+
+
+def input_array(rng, shape, time):
+    drawn = rng.normal(size=(2, *(time if n is None else n for n in shape)))
+    return np.clip(np.round(drawn, 2), 0, 1).astype(np.float32) if shape == LABELS else drawn.astype(np.float32)
+
+
+def test_every_registered_class_is_listed():
+    assert registered_classes() == {cls for cls, _ in CASES}
+
+
+@LISTED
+def test_class_is_registered_under_the_project(cls, arguments):
+    assert keras.saving.get_registered_name(cls) == f"av_sep>{cls.__name__}"
+
+
+@LISTED
+def test_sample_arguments_name_every_parameter_with_a_value_of_its_own(cls, arguments):
+    assert own_parameters(cls) - {"name"} == set(arguments) - {"name", "reduction"}
+    defaults = {name: p.default for name, p in inspect.signature(cls.__init__).parameters.items()}
+    assert all(value != defaults.get(name) for name, value in arguments.items() if name != "output")
+
+
+@LISTED
+def test_config_keys_are_the_constructor_s(cls, arguments):
+    base = {"name"}
+    if issubclass(cls, keras.layers.Layer) and not issubclass(cls, keras.Model):
+        base = set(keras.layers.Layer().get_config())
+    if issubclass(cls, keras.losses.Loss):
+        base = set(keras.losses.Loss().get_config())
+    assert set(cls(**arguments).get_config()) - base == own_parameters(cls) - base
+
+
+@LISTED
+def test_config_round_trip_keeps_every_argument(cls, arguments):
+    first = cls(**arguments)
+    second = cls.from_config(first.get_config())
+    assert second.get_config() == first.get_config()
+    for name, value in arguments.items():
+        stored = second.get_config()[name]
+        assert stored == (list(value) if isinstance(value, tuple) else value), name
+
+
+@pytest.mark.parametrize(("cls", "arguments", "shapes"), LAYERS, ids=[cls.__name__ for cls, *_ in LAYERS])
+def test_layer_survives_a_keras_file(cls, arguments, shapes, rng, tmp_path):
+    inputs = [keras.Input(shape) for shape in shapes]
+    model = keras.Model(inputs, cls(**arguments)(*inputs))
+    model.set_weights([rng.normal(size=w.shape).astype(np.float32) for w in model.get_weights()])
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    times = (9, 5) if cls is CenterCropLike else (9, 9, 9)
+    arrays = [input_array(rng, shape, time) for shape, time in zip(shapes, times)]
+    expected = model.predict_on_batch(arrays)
+    assert np.abs(expected).max() > 0.1
+    np.testing.assert_array_equal(loaded.predict_on_batch(arrays), expected)
+    assert any(type(layer) is cls for layer in loaded.layers)
+
+
+def test_network_and_loss_survive_a_keras_file(rng, tmp_path):
+    model = WaveUNet(**TINY)
+    model.set_weights([0.3 * rng.normal(size=w.shape).astype(np.float32) for w in model.get_weights()])
+    model.compile(optimizer="sgd", loss=NegativeSNR(floor_db=-17.5))
+    inputs = {"mixture": rng.normal(size=(2, 64, 2)), "label_vector": np.array([[1, 0, 0.5], [0, 1, 1]])}
+    sources = rng.normal(size=(2, 3, 64, 2)).astype(np.float32)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert type(loaded) is WaveUNet and loaded.options == model.options
+    assert isinstance(loaded.loss, NegativeSNR) and loaded.loss.floor_db == -17.5
+    expected = model.predict_on_batch(inputs)
+    assert np.abs(expected).max() > 0.1
+    np.testing.assert_array_equal(loaded.predict_on_batch(inputs), expected)
+    assert loaded.test_on_batch(inputs, sources) == pytest.approx(model.test_on_batch(inputs, sources))
