@@ -1,13 +1,13 @@
 """How a label vector steers a network: one layer, four mechanisms, usable at any place of the network.
 
-Conventions: features are `[batch, time, channels]`, label vectors `[batch, num_instruments]` in [0, 1]. Every operation keeps
-the batch axis apart, so an example is never steered by its neighbour's labels.
+Conventions: features are `[batch, time, channels]`, label vectors `[batch, num_instruments]` in [0, 1]. Every
+operation keeps the batch axis apart, so an example is never steered by its neighbour's labels.
 
 References:
     concat, additive, multiplicative: O. Slizovskaia, L. Kim, G. Haro, E. Gomez, "End-to-end sound source separation
     conditioned on instrument labels", ICASSP 2019, section 3.
-    film: E. Perez, F. Strub, H. de Vries, V. Dumoulin, A. Courville, "FiLM: visual reasoning with a general conditioning
-    layer", AAAI 2018, equation 2.
+    film: E. Perez, F. Strub, H. de Vries, V. Dumoulin, A. Courville, "FiLM: visual reasoning with a general
+    conditioning layer", AAAI 2018, equation 2.
 """
 
 import keras
@@ -24,11 +24,11 @@ class Conditioning(keras.layers.Layer):
     """Steers features by a label vector.
 
     Args:
-        mechanism: "concat" repeats the labels over time and appends them as channels (`channels + num_instruments` out);
-            "additive" adds a learned projection of the labels (`channels` out); "multiplicative" takes the outer product
-            `features[..., None] * labels[:, None, None, :]` (`channels * num_instruments` out): one gated copy of the
-            features per instrument; "film" scales and shifts every channel by learned projections of the labels,
-            `(1 + gamma) * features + beta` (`channels` out), starting as the identity.
+        mechanism: "concat" repeats the labels over time and appends them as channels (`channels + num_instruments`
+            out); "additive" adds a learned projection of the labels (`channels` out); "multiplicative" takes the
+            outer product `features[..., None] * labels[:, None, None, :]` (`channels * num_instruments` out): one
+            gated copy of the features per instrument; "film" scales and shifts every channel by learned projections
+            of the labels, `(1 + gamma) * features + beta` (`channels` out), starting as the identity.
 
     Raises:
         ParameterError: for an unknown mechanism.

@@ -3,9 +3,9 @@
 Conventions: estimates are `[batch, num_sources, time, channels]`, mixtures `[batch, time, channels]`, label vectors
 `[batch, num_sources]`; an instrument is active where its label is above 0.
 
-References: S. Wisdom, J. R. Hershey, K. Wilson, J. Thorpe, M. Chinen, B. Patton, R. A. Saurous, "Differentiable consistency
-constraints for improved deep speech enhancement", ICASSP 2019, equation 5 with uniform weights, here over the active
-sources only.
+References: S. Wisdom, J. R. Hershey, K. Wilson, J. Thorpe, M. Chinen, B. Patton, R. A. Saurous, "Differentiable
+consistency constraints for improved deep speech enhancement", ICASSP 2019, equation 5 with uniform weights, here
+over the active sources only.
 """
 
 import keras

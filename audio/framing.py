@@ -1,12 +1,12 @@
 """Lengths of the Wave-U-Net, and how a long signal is cut so that nobody can hear where.
 
 Conventions:
-    All lengths are in samples at the model's rate. "Valid" convolution adds no padding, so a network output is shorter than
-    its input by a context that is split evenly on both sides.
+    All lengths are in samples at the model's rate. "Valid" convolution adds no padding, so a network output is
+    shorter than its input by a context that is split evenly on both sides.
 
-Why chunk hops are multiples of 2**num_levels: the network keeps every second sample at each level, so shifting its input by
-one sample changes which samples survive. Shifting by 2**num_levels does not, hence outputs of chunks placed on that grid are
-the same numbers that one pass over the whole signal gives, and need no cross-fade.
+Why chunk hops are multiples of 2**num_levels: the network keeps every second sample at each level, so shifting its
+input by one sample changes which samples survive. Shifting by 2**num_levels does not, hence outputs of chunks placed
+on that grid are the same numbers that one pass over the whole signal gives, and need no cross-fade.
 
 References:
     D. Stoller, S. Ewert, S. Dixon, "Wave-U-Net: a multi-scale neural network for end-to-end audio source separation",

@@ -1,7 +1,7 @@
 """Resampling and cropping layers of the Wave-U-Net.
 
-Conventions: features are `[batch, time, channels]`; every layer accepts an unknown time length when the graph is built and
-uses static lengths when it is traced, so that XLA compiles one shape once.
+Conventions: features are `[batch, time, channels]`; every layer accepts an unknown time length when the graph is
+built and uses static lengths when it is traced, so that XLA compiles one shape once.
 
 References: D. Stoller, S. Ewert, S. Dixon, "Wave-U-Net", ISMIR 2018, sections 3.1 and 3.2.
 """
@@ -30,8 +30,8 @@ class Decimate(keras.layers.Layer):
 class Upsample(keras.layers.Layer):
     """Doubles the time resolution, keeping the given steps and putting one new step between neighbours.
 
-    `[batch, n, channels]` -> `[batch, 2n - 1, channels]` with `context=True`, where nothing is invented beyond the last step,
-    or `[batch, 2n, channels]` otherwise, where the last step is repeated.
+    `[batch, n, channels]` -> `[batch, 2n - 1, channels]` with `context=True`, where nothing is invented beyond the
+    last step, or `[batch, 2n, channels]` otherwise, where the last step is repeated.
 
     Args:
         method: "linear" puts the mean of both neighbours between them; "learned" a convex combination whose weight is

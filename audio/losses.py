@@ -1,7 +1,8 @@
 """Separation losses on sources `[batch, num_sources, time, channels]`, reference before estimate.
 
-Silence is handled by definition: both the reference's and the error's energy are measured above a floor that is a fixed part of
-the mixture's energy, so a silent reference asks for an estimate below that floor and an absent, exactly silent pair costs nothing.
+Silence is handled by definition: both the reference's and the error's energy are measured above a floor that is a
+fixed part of the mixture's energy, so a silent reference asks for an estimate below that floor and an absent,
+exactly silent pair costs nothing.
 """
 
 import math
@@ -12,10 +13,12 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="av_sep")
 class NegativeSNR(keras.losses.Loss):
-    """Negative signal-to-noise ratio per source in dB, summed over sources and divided by the number of non-silent ones.
+    """Negative signal-to-noise ratio per source in dB, summed over sources and divided by the number of non-silent
+    ones.
 
-    For each source `-10 log10((|s|^2 + floor) / (|s - e|^2 + floor))`, `floor = 10^(floor_db / 10) * sum of |s|^2`; after
-    N. Kavalerov et al., "Universal sound separation", WASPAA 2019, equation 2, with a soft threshold of `-floor_db` dB.
+    For each source `-10 log10((|s|^2 + floor) / (|s - e|^2 + floor))`, `floor = 10^(floor_db / 10) * sum of |s|^2`;
+    after N. Kavalerov et al., "Universal sound separation", WASPAA 2019, equation 2, with a soft threshold of
+    `-floor_db` dB.
 
     Args:
         floor_db: error level, relative to the mixture, below which nothing more is gained.

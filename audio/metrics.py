@@ -1,8 +1,8 @@
 """Scores of one estimate against its reference, in dB.
 
-Conventions: reference and estimate are `[time, channels]` of the same shape; all channels are scored as one signal. Metrics never
-load files. A silent reference makes the ratios undefined, because there is no signal to be distorted; that is an error here,
-and leakage into a silent stem is measured by `level_below_mixture_db` instead.
+Conventions: reference and estimate are `[time, channels]` of the same shape; all channels are scored as one signal.
+Metrics never load files. A silent reference makes the ratios undefined, because there is no signal to be distorted;
+that is an error here, and leakage into a silent stem is measured by `level_below_mixture_db` instead.
 
 References:
     SDR: plain signal-to-distortion ratio, as in the Sound Demixing Challenge (Y. Mitsufuji et al., 2022, equation 1).

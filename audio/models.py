@@ -1,8 +1,8 @@
 """The models that can be asked for by name or file, and the one-file form in which they are kept.
 
 Packaged models live in `audio/weights/<name>/`: `config.json` (class, constructor arguments, what it was trained on),
-`weights.npz` (float16 arrays in the order of `get_weights()`, or the Wiener spectra) and `README.md` (model card). A `.keras` file
-of a registered network is taken as it is.
+`weights.npz` (float16 arrays in the order of `get_weights()`, or the Wiener spectra) and `README.md` (model card). A
+`.keras` file of a registered network is taken as it is.
 """
 
 import json

@@ -7,8 +7,8 @@ What it promises, for every model:
     * how the stream is cut into blocks and chunks cannot be heard (equal to 1e-6);
     * memory does not grow with the length of the stream.
 
-Conventions: mixtures and blocks are float32 `[time, channels]`, label vectors `[num_sources]` in [0, 1] in the order of the
-model's `source_names`, estimates `[num_sources, time, channels]`. Channels are separated one by one.
+Conventions: mixtures and blocks are float32 `[time, channels]`, label vectors `[num_sources]` in [0, 1] in the order
+of the model's `source_names`, estimates `[num_sources, time, channels]`. Channels are separated one by one.
 """
 
 from collections import deque
@@ -28,7 +28,12 @@ BLOCK_SAMPLES = 65_536
 
 @dataclass(frozen=True, eq=False)
 class SeparatedBlock:
-    """A stretch of the stream: mixture `[time, channels]` and the active instruments' estimates `[num_active, time, channels]`."""
+    """A stretch of the stream.
+
+    Attributes:
+        mixture: `[time, channels]`.
+        estimates: of the active instruments, `[num_active, time, channels]`.
+    """
 
     mixture: np.ndarray
     estimates: np.ndarray
@@ -62,8 +67,8 @@ class Separator:
     Args:
         model: what separates a stretch of sound.
         mixture_consistency: share the difference between mixture and estimates among the active instruments.
-        chunk_samples: shortest stretch that the model gives at a time, in samples at its rate; more is faster per second of
-            sound and takes more memory.
+        chunk_samples: shortest stretch that the model gives at a time, in samples at its rate; more is faster per
+            second of sound and takes more memory.
 
     Raises:
         ParameterError: if `chunk_samples` is below 1.
@@ -139,7 +144,8 @@ class Separator:
         label_vector = np.asarray(label_vector, np.float32)
         if label_vector.shape != (len(self.source_names),):
             raise ParameterError(
-                f"Expected one label per instrument: {', '.join(self.source_names)}. Received: shape {label_vector.shape}"
+                f"Expected one label per instrument: {', '.join(self.source_names)}. "
+                f"Received: shape {label_vector.shape}"
             )
         if not np.all((label_vector >= 0) & (label_vector <= 1)):
             raise ParameterError(f"Expected labels in [0, 1]. Received: {label_vector.tolist()}")

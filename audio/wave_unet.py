@@ -180,7 +180,12 @@ class WaveUNet(keras.Model):
 def _validate(options):
     if len(options["source_names"]) != len(set(options["source_names"])) or not options["source_names"]:
         raise ParameterError(f"Expected distinct source names. Received: source_names={options['source_names']}")
-    choices = {"upsampling": UPSAMPLING, "output": OUTPUTS, "conditioning": (None, *MECHANISMS), "conditioning_site": SITES}
+    choices = {
+        "upsampling": UPSAMPLING,
+        "output": OUTPUTS,
+        "conditioning": (None, *MECHANISMS),
+        "conditioning_site": SITES,
+    }
     for name, allowed in choices.items():
         if options[name] not in allowed:
             raise ParameterError(f"Expected {name} to be one of {allowed}. Received: {name}={options[name]!r}")

@@ -88,13 +88,11 @@ class Taxonomy:
             return self._spellings[key]
         nearest = difflib.get_close_matches(key, self._spellings, n=1, cutoff=0.6)
         hint = f" Did you mean {self._spellings[nearest[0]]!r}?" if nearest else ""
-        raise ParameterError(
-            f"Unknown instrument.{hint} Expected any of {', '.join(f'{i.abbreviation} ({i.name})' for i in self.instruments)}."
-            f" Received: {spelling!r}"
-        )
+        known = ", ".join(f"{i.abbreviation} ({i.name})" for i in self.instruments)
+        raise ParameterError(f"Unknown instrument.{hint} Expected any of {known}. Received: {spelling!r}")
 
     def parse_list(self, text: str) -> tuple[str, ...]:
-        """Long names for a comma-separated list, in taxonomy order and without repeats ("vn,vn,vc" is violin, cello)."""
+        """Long names for a comma-separated list, in taxonomy order, without repeats: "vc,vn,vn" is violin, cello."""
         names = {self.parse(part) for part in text.split(",") if part.strip()}
         if not names:
             raise ParameterError(f"Expected at least one instrument, e.g. 'vn,vc'. Received: {text!r}")

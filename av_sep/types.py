@@ -1,8 +1,8 @@
 """Values that cross a floor or reach the user. They hold data and do nothing else.
 
 Conventions:
-    pictures are uint8 RGB `[height, width, 3]`; boxes are `(x1, y1, x2, y2)` in pixels of the picture as displayed (after
-    rotation metadata); times are seconds from the start of the file; confidences lie in [0, 1].
+    pictures are uint8 RGB `[height, width, 3]`; boxes are `(x1, y1, x2, y2)` in pixels of the picture as displayed
+    (after rotation metadata); times are seconds from the start of the file; confidences lie in [0, 1].
 """
 
 from collections.abc import Mapping
@@ -62,7 +62,8 @@ class Detection:
         box_xyxy: where, `(x1, y1, x2, y2)` in pixels.
         instrument: the likeliest instrument, or "other" for a player of none of the taxonomy's.
         confidence: that instrument's, in [0, 1].
-        label_confidences: one confidence per instrument of the taxonomy, in its order (soft: a viola may also be a violin).
+        label_confidences: one confidence per instrument of the taxonomy, in its order (soft: a viola may also be a
+            violin).
         player_confidence: of the person box; 1.0 where the whole frame was judged.
         whole_frame: True where the box is the whole picture rather than one player.
     """

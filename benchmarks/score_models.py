@@ -2,9 +2,10 @@
 
     python benchmarks/score_models.py --solos DIR [--solos-name real] [--bank BANK] --models wiener,conditioned_small
 
-`--solos` is a folder `<instrument>/*.flac`; `--bank` adds mixtures of a bank's held-out split. Every table carries the mixture
-(what doing nothing scores), the static Wiener filters (what no learning scores) and the ideal ratio mask (which is told the answer).
-Labels are true. SI-SDR and plain SDR in dB per stem, mean over stems; "+" columns are the improvement over the mixture.
+`--solos` is a folder `<instrument>/*.flac`; `--bank` adds mixtures of a bank's held-out split. Every table carries
+the mixture (what doing nothing scores), the static Wiener filters (what no learning scores) and the ideal ratio mask
+(which is told the answer). Labels are true. SI-SDR and plain SDR in dB per stem, mean over stems; "+" columns are
+the improvement over the mixture.
 """
 
 import argparse
@@ -42,7 +43,7 @@ class Example:
 
 
 def make_examples(clips, num_instruments, count, seconds, seed) -> Iterator[Example]:
-    """Seeded mixtures: instruments, clips, crops and levels are drawn from `clips` (instrument -> list of waveforms)."""
+    """Seeded mixtures: instruments, waveforms, crops and levels are drawn from `clips`, lists by instrument."""
     rng = np.random.default_rng((seed, num_instruments))
     for _ in range(count):
         names = sorted(rng.choice(sorted(clips), num_instruments, replace=False), key=URMP_13.index)
@@ -63,7 +64,8 @@ def read_solos(directory: Path) -> dict[str, list[np.ndarray]]:
     clips: dict[str, list[np.ndarray]] = {}
     for path in sorted(directory.glob("*/*.*")):
         waveform, rate = read_audio(path)
-        clips.setdefault(path.parent.name, []).append(resample(waveform.mean(axis=1, keepdims=True), rate, RATE_HZ)[:, 0])
+        mono = waveform.mean(axis=1, keepdims=True)
+        clips.setdefault(path.parent.name, []).append(resample(mono, rate, RATE_HZ)[:, 0])
     return clips
 
 
@@ -99,7 +101,8 @@ def summarize(rows: pd.DataFrame) -> pd.DataFrame:
     columns = ["si_sdr", "si_sdr+", "sdr", "sdr+"]
     order = rows["system"].drop_duplicates()
     table = rows.pivot_table(index="system", columns="num_instruments", values=columns, aggfunc="mean")
-    return table.loc[order, [(c, n) for n in sorted(rows["num_instruments"].unique()) for c in columns]].swaplevel(axis=1)
+    wanted = [(column, count) for count in sorted(rows["num_instruments"].unique()) for column in columns]
+    return table.loc[order, wanted].swaplevel(axis=1)
 
 
 def main() -> None:

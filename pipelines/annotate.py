@@ -29,7 +29,8 @@ class AnnotationRunner:
     def __init__(self, config: AnnotateConfig):
         unknown = [name for name in config.formats if name not in FORMATS]
         if unknown or not config.formats:
-            raise ParameterError(f"Expected formats among {', '.join(FORMATS)}. Received: {', '.join(unknown) or 'none'}")
+            received = ", ".join(unknown) or "none"
+            raise ParameterError(f"Expected formats among {', '.join(FORMATS)}. Received: {received}")
         if config.threshold is not None and not 0 <= config.threshold <= 1:
             raise ParameterError(f"Expected a threshold in [0, 1]. Received: {config.threshold}")
         self.config = config

@@ -1,4 +1,4 @@
-"""The files that `annotate` writes: JSON (everything), CSV (one row per detection), COCO (boxes for training detectors)."""
+"""The files that `annotate` writes: JSON (everything), CSV (one row per detection), COCO (boxes)."""
 
 import json
 from pathlib import Path
@@ -37,7 +37,10 @@ def write_csv(path: Path, sighting: Sighting) -> None:
     taxonomy = sighting.labels.taxonomy
     columns = ["time_seconds", "x1", "y1", "x2", "y2", "instrument", "confidence", "player_confidence", "whole_frame"]
     rows = [
-        (d.time_seconds, *d.box_xyxy, d.instrument, d.confidence, d.player_confidence, d.whole_frame, *d.label_confidences)
+        (
+            *(d.time_seconds, *d.box_xyxy, d.instrument, d.confidence, d.player_confidence, d.whole_frame),
+            *d.label_confidences,
+        )
         for d in sighting.detections
     ]
     _write_text(path, pd.DataFrame(rows, columns=[*columns, *taxonomy]).round(4).to_csv(index=False))

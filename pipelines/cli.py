@@ -1,4 +1,4 @@
-"""The command line. It parses, shows progress and turns errors into one line and an exit code; the work is done elsewhere.
+"""The command line: it parses, shows progress and turns errors into one line and an exit code.
 
 Exit codes: 0 done, 2 something the user can mend (a file, an argument), 1 anything else, 130 interrupted.
 Nothing heavy is imported before a command has been chosen and its arguments parsed.
@@ -77,7 +77,7 @@ def _silence_native_libraries() -> None:
 @click.option("--all", "all_instruments", is_flag=True, help="Assume that any of the 13 instruments may play.")
 @click.option("--model", default="default", show_default=True, help="A model's name (av-sep models) or a .keras file.")
 @click.option("--format", "file_format", default="wav", show_default=True, type=click.Choice(["wav", "flac", "mp3"]))
-@click.option("--bit-depth", default="32", show_default=True, type=click.Choice(["16", "24", "32"]), help="32 is float.")
+@click.option("--bit-depth", default="32", show_default=True, type=click.Choice(["16", "24", "32"]), help="32: float.")
 @click.option("--sample-rate", type=int, help="Of the stems in Hz; the input's by default.")
 @click.option("--residual", is_flag=True, help="Write what no stem explains instead of sharing it among the stems.")
 @click.option("--dry-run", is_flag=True, help="Look and say what would be written.")
@@ -161,7 +161,8 @@ def _run_all(inputs, output_dir, make_runner, describe, *, quiet: bool, as_json:
 
         paths = find_media(inputs)
         if not paths:
-            raise MediaError(f"Expected video or sound files. Received: {', '.join(map(str, inputs))}, with none inside")
+            received = ", ".join(map(str, inputs))
+            raise MediaError(f"Expected video or sound files. Received: {received}, with none inside")
         runner = make_runner()
 
         def run_one(path: Path) -> Any:
@@ -190,7 +191,8 @@ def _report_failures(outcome: "BatchOutcome", num_inputs: int, *, debug: bool) -
     if num_inputs > 1:
         click.echo(f"{len(outcome.failures)} of {num_inputs} inputs failed:", err=True)
     for failure in outcome.failures:
-        click.echo(f"{failure.input_path}: {_one_line(failure.error)}" if num_inputs > 1 else _prefixed(failure.error), err=True)
+        one_of_many = f"{failure.input_path}: {_one_line(failure.error)}"
+        click.echo(one_of_many if num_inputs > 1 else _prefixed(failure.error), err=True)
         if debug:
             import traceback
 

@@ -1,4 +1,4 @@
-"""The vision stage over one video: detections, pooled labels and a few pictures to show, in memory that does not grow."""
+"""The vision stage over one video: detections, pooled labels and a few pictures, in memory that does not grow."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field

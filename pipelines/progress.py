@@ -1,4 +1,4 @@
-"""How a run says how far it is: a callback `(stage, done, total)`, both in seconds of the input, total 0.0 if unknown."""
+"""How a run says how far it is: a callback `(stage, done, total)`, both in seconds; total is 0.0 if unknown."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""`report.html`: one page that shows what was seen and lets one hear what came out; pictures inside, sound beside it."""
+"""`report.html`: one page to see what was seen and hear what came out; pictures inside, sound beside it."""
 
 import base64
 import math

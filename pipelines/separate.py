@@ -1,7 +1,7 @@
 """From a performance to its stems: probe, see who plays, separate, write.
 
-Everything appears under `<output_dir>/<input's stem>/` at once, when complete: `<instrument>.<format>`, `residual.<format>` if
-asked for, `manifest.json` and `report.html`.
+Everything appears under `<output_dir>/<input's stem>/` at once, when complete: `<instrument>.<format>`,
+`residual.<format>` if asked for, `manifest.json` and `report.html`.
 """
 
 import time

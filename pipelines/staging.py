@@ -23,7 +23,7 @@ def require_free(directory: Path, *, overwrite: bool) -> None:
 
 @contextmanager
 def staged_folder(directory: Path, *, overwrite: bool) -> Iterator[Path]:
-    """A hidden folder beside `directory` to write to; it takes the final name only if the body ends without an exception.
+    """A hidden folder beside `directory` to write to; it takes the final name only if the body ends well.
 
     An earlier folder of that name stays as it was until then.
 

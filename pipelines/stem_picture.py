@@ -1,7 +1,7 @@
 """A waveform and spectrogram picture of a stem, gathered while it is written, in memory that does not grow.
 
-Conventions: blocks are `[time, channels]`; a column stands for `hop` samples and holds their peak and one power spectrum. When
-there are too many columns, neighbours are merged and the hop doubles.
+Conventions: blocks are `[time, channels]`; a column stands for `hop` samples and holds their peak and one power
+spectrum. When there are too many columns, neighbours are merged and the hop doubles.
 """
 
 import io

@@ -1,7 +1,7 @@
 """Training run: a bank of solo lines in, checkpoints and a curve out. It can be killed at any time and started again.
 
-In the run's folder: `config.json` (resolved settings), `last.keras` (weights and optimizer after the last epoch, for resuming),
-`best.weights.h5` (moving average with the lowest validation loss), `history.csv`.
+In the run's folder: `config.json` (resolved settings), `last.keras` (weights and optimizer after the last epoch, for
+resuming), `best.weights.h5` (moving average with the lowest validation loss), `history.csv`.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """Ideal ratio mask: the ceiling of all mask-based separation, because it is told the references.
 
-References: Y. Wang, A. Narayanan, D. Wang, "On training targets for supervised speech separation", IEEE/ACM TASLP 22(12),
-2014, equation 2 with exponent 1 on magnitudes.
+References: Y. Wang, A. Narayanan, D. Wang, "On training targets for supervised speech separation", IEEE/ACM TASLP
+22(12), 2014, equation 2 with exponent 1 on magnitudes.
 """
 
 import numpy as np

@@ -63,7 +63,13 @@ class StaticWiener:
 
 
 def average_power_spectrum(waveforms: Sequence[np.ndarray], sample_rate_hz: int, num_bins: int = 513) -> np.ndarray:
-    """Average power spectrum `[num_bins]` over waveforms `[time]`, each counted alike, summing to 1 (Welch's method)."""
+    """Average power spectrum `[num_bins]` over waveforms `[time]`, each counted alike, summing to 1 (Welch).
+
+    Args:
+        waveforms: of any lengths, at least one.
+        sample_rate_hz: of all of them.
+        num_bins: from 0 to half the sample rate.
+    """
     spectra = []
     for waveform in waveforms:
         _, power = welch(waveform, sample_rate_hz, window="hann", nperseg=2 * (num_bins - 1), detrend=False)

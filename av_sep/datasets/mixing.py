@@ -2,7 +2,8 @@
 
 Every example is a pure function of (seed, index), so that a run can stop anywhere and go on with the same data.
 
-Conventions: mixtures `[batch, time, 1]`, sources `[batch, num_sources, time, 1]`, label vectors `[batch, num_sources]`; float32.
+Conventions, all float32: mixtures `[batch, time, 1]`, sources `[batch, num_sources, time, 1]`, label vectors
+`[batch, num_sources]`.
 """
 
 from dataclasses import dataclass
@@ -44,9 +45,8 @@ def make_batch(bank: SoloBank, source_names, config: MixingConfig, *, seed: int,
     Returns:
         (mixture `[batch, time, 1]`, label_vector `[batch, num_sources]`, sources `[batch, num_sources, time, 1]`).
     """
-    examples = [
-        make_example(bank, source_names, config, np.random.default_rng((seed, index, item))) for item in range(batch_size)
-    ]
+    rngs = [np.random.default_rng((seed, index, item)) for item in range(batch_size)]
+    examples = [make_example(bank, source_names, config, rng) for rng in rngs]
     sources, labels = (np.stack(parts) for parts in zip(*examples))
     return sources.sum(axis=1), labels, sources
 
@@ -87,7 +87,7 @@ def draw_source(bank: SoloBank, instrument: str, config: MixingConfig, rng: np.r
 
 
 def add_room(waveform: np.ndarray, sample_rate_hz: int, rng: np.random.Generator) -> np.ndarray:
-    """Convolves `[time]` with a direct path and an exponentially decaying noise tail (Moorer 1979), 0.15 to 0.7 s RT60."""
+    """Convolves `[time]` with a direct path and a decaying noise tail (Moorer 1979) of 0.15 to 0.7 s RT60."""
     rt60_seconds = rng.uniform(0.15, 0.7)
     time = np.arange(int(rt60_seconds * sample_rate_hz)) / sample_rate_hz
     response = rng.normal(size=len(time)) * 10 ** (-3 * time / rt60_seconds)
