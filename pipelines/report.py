@@ -28,6 +28,8 @@ JPEG_QUALITY = 80
 def write(path: Path, plan: "SeparationPlan", stems: "dict[str, WrittenStem]", config: SeparateConfig) -> None:
     """Writes the page of one separation beside its stems."""
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True)
+    # One scale for all, so that quiet stems look quiet, and yet nothing is a thin line on a quiet recording.
+    loudest = max((stem.picture.peak for stem in stems.values()), default=0.0) or 1.0
     html = environment.get_template("report.html.j2").render(
         title=plan.info.path.stem,
         input_name=plan.info.path.name,
@@ -37,7 +39,7 @@ def write(path: Path, plan: "SeparationPlan", stems: "dict[str, WrittenStem]", c
         labels=plan.labels,
         rows=_label_rows(plan),
         frames=_frames(plan.sighting) if plan.sighting else [],
-        stems=[_stem(name, stem) for name, stem in stems.items()],
+        stems=[_stem(name, stem, loudest) for name, stem in stems.items()],
         seconds=plan.seconds,
         mime={"wav": "audio/wav", "flac": "audio/flac", "mp3": "audio/mpeg"}[config.file_format],
     )
@@ -63,7 +65,7 @@ def _label_rows(plan: "SeparationPlan") -> list[dict]:
 def _frames(sighting: "Sighting") -> list[dict]:
     chosen = sighting.shown
     if len(chosen) > MAX_FRAMES:
-        chosen = tuple(chosen[round(i)] for i in np.linspace(0, len(chosen) - 1, MAX_FRAMES))
+        chosen = chosen[:: -(-len(chosen) // MAX_FRAMES)]
     return [
         {"time_seconds": frame.time_seconds, "jpeg": _jpeg(draw_detections(frame.picture, detections))}
         for frame, detections in chosen
@@ -79,12 +81,12 @@ def _jpeg(picture: np.ndarray) -> str:
     return base64.b64encode(data.tobytes()).decode()
 
 
-def _stem(name: str, stem: "WrittenStem") -> dict:
+def _stem(name: str, stem: "WrittenStem", loudest: float) -> dict:
     level_db = stem.picture.rms_db
     return {
         "title": name.replace("_", " "),
         "file": stem.path.name,
         "level": f"{level_db:.1f} dB" if math.isfinite(level_db) else "silent",
         "num_clipped": stem.num_clipped,
-        "png": base64.b64encode(stem.picture.png()).decode(),
+        "png": base64.b64encode(stem.picture.png(loudest)).decode(),
     }

@@ -53,8 +53,12 @@ class StemPicture:
             self._spectra = [(a + b) / 2 for a, b in zip(self._spectra[::2], self._spectra[1::2])]
             self._hop *= 2
 
-    def png(self) -> bytes:
-        """The picture: waveform above, spectrogram below, with axes in seconds and kHz."""
+    def png(self, full_scale: float = 1.0) -> bytes:
+        """The picture: waveform above, spectrogram below, with axes in seconds and kHz.
+
+        Args:
+            full_scale: amplitude that fills the height of the waveform.
+        """
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
@@ -66,7 +70,7 @@ class StemPicture:
         waveform, spectrogram = figure.subplots(2, 1, sharex=True, height_ratios=(1, 2))
         times = np.linspace(0, seconds, len(peaks))
         waveform.fill_between(times, -peaks, peaks, color="#2b6cb0", linewidth=0)
-        waveform.set_ylim(-1, 1)
+        waveform.set_ylim(-full_scale, full_scale)
         waveform.set_yticks([])
         level_db = 10 * np.log10(np.maximum(spectra / (self._window.sum() / 2) ** 2, 10 ** (FLOOR_DB / 10)))
         spectrogram.imshow(

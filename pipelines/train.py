@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import keras
+import pandas as pd
 import tensorflow as tf
 
 from audio.losses import NegativeSNR
@@ -108,11 +109,35 @@ def _callbacks(output_dir: Path) -> Sequence[keras.callbacks.Callback]:
         keras.callbacks.ModelCheckpoint(str(output_dir / "last.keras")),
         keras.callbacks.SwapEMAWeights(swap_on_epoch=True),
         keras.callbacks.ModelCheckpoint(
-            str(output_dir / "best.weights.h5"), monitor="val_loss", save_best_only=True, save_weights_only=True
+            str(output_dir / "best.weights.h5"),
+            monitor="val_loss",
+            save_best_only=True,
+            save_weights_only=True,
+            initial_value_threshold=_best_so_far(output_dir / "history.csv"),
         ),
-        keras.callbacks.CSVLogger(str(output_dir / "history.csv"), append=True),
+        History(output_dir / "history.csv"),
         keras.callbacks.TerminateOnNaN(),
     ]
+
+
+class History(keras.callbacks.Callback):
+    """Appends epoch, losses and learning rate to a CSV file, complete after every epoch whatever happens later.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.path = path
+
+    def on_epoch_end(self, epoch, logs=None):
+        row = {"epoch": epoch, **(logs or {}), "learning_rate": float(self.model.optimizer.learning_rate)}
+        pd.DataFrame([row]).to_csv(self.path, mode="a", header=not self.path.exists(), index=False)
+
+
+def _best_so_far(history: Path) -> float | None:
+    return float(pd.read_csv(history)["val_loss"].min()) if history.exists() else None
 
 
 def _record(config: TrainConfig, output_dir: Path) -> None:
