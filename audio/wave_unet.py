@@ -89,6 +89,7 @@ class WaveUNet(keras.Model):
         conditioning_site: "input", "bottleneck" or "output" (before the 1x1 output).
         gate: set the outputs of instruments with label 0 to zero.
         mixture_consistency: share what is missing from the mixture among the active sources.
+        name: of the Keras model.
 
     Raises:
         ParameterError: for options that are unknown or do not fit together.
@@ -112,7 +113,8 @@ class WaveUNet(keras.Model):
         conditioning_site="bottleneck",
         gate=False,
         mixture_consistency=False,
-        **kwargs,
+        # No `**kwargs`: Keras would take a misspelt option and ignore it.
+        name=None,
     ):
         options = {
             "source_names": tuple(source_names),
@@ -138,7 +140,7 @@ class WaveUNet(keras.Model):
         if conditioning or gate or mixture_consistency:
             inputs["label_vector"] = keras.Input((len(options["source_names"]),), name="label_vector")
         estimates = _separate(inputs["mixture"], inputs.get("label_vector"), options)
-        super().__init__(inputs=inputs, outputs=estimates, **kwargs)
+        super().__init__(inputs=inputs, outputs=estimates, name=name)
 
         # === Config ===
         self.options = options

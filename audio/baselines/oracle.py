@@ -20,10 +20,11 @@ def ideal_ratio_mask(mixture: np.ndarray, references: np.ndarray) -> np.ndarray:
     Returns:
         Estimates `[num_sources, time, channels]`.
     """
-    window = min(WINDOW_SAMPLES, len(mixture))
-    _, _, mixture_stft = stft(mixture.T, nperseg=window)
-    _, _, reference_stfts = stft(references.transpose(0, 2, 1), nperseg=window)
+    padding = max(WINDOW_SAMPLES - len(mixture), 0)
+    _, _, mixture_stft = stft(np.pad(mixture, ((0, padding), (0, 0))).T, nperseg=WINDOW_SAMPLES)
+    padded_references = np.pad(references, ((0, 0), (0, padding), (0, 0)))
+    _, _, reference_stfts = stft(padded_references.transpose(0, 2, 1), nperseg=WINDOW_SAMPLES)
     magnitudes = np.abs(reference_stfts)
     masks = magnitudes / np.maximum(magnitudes.sum(axis=0), np.finfo(np.float64).tiny)
-    _, estimates = istft(masks * mixture_stft, nperseg=window)
+    _, estimates = istft(masks * mixture_stft, nperseg=WINDOW_SAMPLES)
     return estimates[..., : len(mixture)].transpose(0, 2, 1)

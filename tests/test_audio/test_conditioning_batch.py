@@ -2,8 +2,7 @@
 
 Why this has a file of its own: the published code of conditioned separation tiles the labels and reshapes across the
 batch axis, so that item b at step t is steered by the labels of item (9b + t) mod B. Trained that way a network hears
-its neighbours' labels, and no test on a batch of one notices. Put `reshape(tile(labels, (steps, 1)), (batch, steps, -1))`
-into `audio.conditioning` and every test of this file but the first fails.
+its neighbours' labels, and no test on a batch of one notices.
 """
 
 import numpy as np

@@ -177,6 +177,11 @@ def test_network_knows_its_taxonomy_and_rate(make_network):
     assert make_network(conditioning="concat").takes_labels
 
 
+def test_misspelt_options_are_refused():
+    with pytest.raises(TypeError, match="unexpected keyword argument 'conditionning'"):
+        WaveUNet(("a", "b"), conditionning="film")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     (

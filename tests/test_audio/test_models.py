@@ -1,0 +1,166 @@
+"""Models by name and by file, and what is said about files that are none."""
+
+import json
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+
+from audio import models
+from audio.models import load_model, packaged_models, save_packaged
+from audio.separation_model import NetworkModel, SeparationModel
+from audio.separator import Separator
+from av_sep.errors import MediaError, ParameterError
+from av_sep.instruments import TAXONOMIES
+
+# Keras saves TensorFlow's variables by an `np.array` that NumPy 2 warns about.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+EVERY_PACKAGED = pytest.mark.parametrize("name", [entry.name for entry in packaged_models()])
+
+
+@pytest.fixture(scope="module")
+def saved_network(conditioned_network, tmp_path_factory):
+    """The conditioned network in a `.keras` file."""
+    path = tmp_path_factory.mktemp("models") / "network.keras"
+    conditioned_network.save(path)
+    return path
+
+
+def contents(path):
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def write_zip(path, members):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return path
+
+
+# --- packaged models -------------------------------------------------------------------------------------------------
+
+
+def test_the_floor_to_beat_is_packaged():
+    assert "wiener" in {entry.name for entry in packaged_models()}
+
+
+@EVERY_PACKAGED
+def test_packaged_model_loads_and_separates(name, rng):
+    model = load_model(name)
+    assert isinstance(model, SeparationModel)
+    labels = np.zeros(len(model.source_names))
+    labels[[0, 3]] = 1
+    mixture = (0.1 * rng.normal(size=(3000, 1))).astype(np.float32)
+    estimates = Separator(model, chunk_samples=4096).separate(mixture, labels, model.sample_rate_hz)
+    np.testing.assert_allclose(estimates.sum(axis=0), mixture, rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(estimates[labels == 0], 0)
+    assert np.abs(estimates[0] - estimates[3]).max() > 1e-4
+
+
+@EVERY_PACKAGED
+def test_packaged_model_carries_its_taxonomy_and_says_what_it_is(name):
+    config = json.loads((models.WEIGHTS_DIR / name / "config.json").read_text())
+    assert tuple(config["options"]["source_names"]) in {taxonomy.names for taxonomy in TAXONOMIES.values()}
+    assert load_model(name).source_names == tuple(config["options"]["source_names"])
+    assert load_model(name).sample_rate_hz == config["options"]["sample_rate_hz"]
+    assert config["training"]
+    entry = next(entry for entry in packaged_models() if entry.name == name)
+    assert entry.description == config["description"] and 10 < len(entry.description) < 200
+    assert "\n" not in entry.description
+
+
+def test_unknown_name_is_refused_with_the_known_ones():
+    with pytest.raises(ParameterError, match=r"model's name \(.*wiener.*\) or a \.keras file\. Received: 'weiner'"):
+        load_model("weiner")
+
+
+def test_network_saved_as_packaged_comes_back_within_half_precision(make_network, tmp_path, monkeypatch, rng):
+    network = make_network(context=False, conditioning="film", upsampling="learned", gate=True)
+    save_packaged(network, tmp_path / "mine", description="a test's network", training={"steps": 0})
+    monkeypatch.setattr(models, "WEIGHTS_DIR", tmp_path)
+    assert [(entry.name, entry.description) for entry in packaged_models()] == [("mine", "a test's network")]
+    loaded = load_model("mine").network
+    assert loaded.options == {**network.options, "context": True}
+    for ours, theirs in zip(network.get_weights(), loaded.get_weights(), strict=True):
+        # float16 keeps 11 significant bits, and 2^-24 below its normal range.
+        np.testing.assert_allclose(theirs, ours, rtol=2**-11, atol=2**-25)
+    chunk = rng.normal(size=load_model("mine").chunk_plan(100).num_input_samples).astype(np.float32)
+    labels = np.array([1, 0, 0.5], np.float32)
+    expected = NetworkModel(network).separate_chunk(chunk, labels)
+    assert np.abs(expected).max() > 0.1
+    np.testing.assert_allclose(load_model("mine").separate_chunk(chunk, labels), expected, rtol=0, atol=0.01)
+
+
+@pytest.mark.parametrize("alias", sorted(models.ALIASES))
+def test_alias_stands_for_the_default_model(make_network, tmp_path, monkeypatch, alias):
+    network = make_network(("a", "b"), conditioning="additive")
+    save_packaged(network, tmp_path / models.DEFAULT_MODEL, description="stand-in", training={})
+    monkeypatch.setattr(models, "WEIGHTS_DIR", tmp_path)
+    assert load_model(alias).source_names == ("a", "b")
+    assert load_model().source_names == ("a", "b")
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def test_network_from_a_keras_file_separates_as_before(saved_network, conditioned_network, rng):
+    model = load_model(saved_network)
+    chunk = rng.normal(size=model.chunk_plan(100).num_input_samples).astype(np.float32)
+    labels = np.array([1, 0, 0.5], np.float32)
+    expected = NetworkModel(conditioned_network).separate_chunk(chunk, labels)
+    np.testing.assert_array_equal(model.separate_chunk(chunk, labels), expected)
+    assert load_model(str(saved_network)).source_names == ("violin", "flute", "tuba")
+
+
+def test_missing_file_is_said_to_be_missing(tmp_path):
+    with pytest.raises(MediaError, match=r"Expected a \.keras file\. Received: .*gone\.keras, which does not exist"):
+        load_model(tmp_path / "gone.keras")
+
+
+def test_text_file_is_no_model(tmp_path):
+    (tmp_path / "notes.keras").write_text("not a model")
+    with pytest.raises(ParameterError, match=r"saved by this program\. Received: .*notes\.keras, which is none"):
+        load_model(tmp_path / "notes.keras")
+
+
+@pytest.mark.parametrize("members", ({"a.txt": b"hello"}, {"config.json": b"{"}, {"config.json": b"[]"}), ids=str)
+def test_other_zip_file_is_no_model(tmp_path, members):
+    with pytest.raises(ParameterError, match=r"\.keras model saved by this program\. Received: .*other\.keras \(.+\)"):
+        load_model(write_zip(tmp_path / "other.keras", members))
+
+
+@pytest.mark.parametrize("damage", ("absent", "junk", "cut"))
+def test_model_with_broken_weights_is_refused(saved_network, tmp_path, damage):
+    members = contents(saved_network)
+    weights = members.pop("model.weights.h5")
+    if damage != "absent":
+        members["model.weights.h5"] = b"junk" * 100 if damage == "junk" else weights[: len(weights) // 2]
+    with pytest.raises(ParameterError, match=r"saved by this program\. Received: .*broken\.keras \(.+\)"):
+        load_model(write_zip(tmp_path / "broken.keras", members))
+
+
+def test_model_with_flipped_bytes_is_refused(saved_network, tmp_path):
+    damaged = bytearray(saved_network.read_bytes())
+    middle = damaged.index(b"model.weights.h5") + 3000
+    damaged[middle : middle + 40] = bytes(255 - byte for byte in damaged[middle : middle + 40])
+    (tmp_path / "flipped.keras").write_bytes(damaged)
+    with pytest.raises(ParameterError, match=r"saved by this program\. Received: .*flipped\.keras \(.*CRC"):
+        load_model(tmp_path / "flipped.keras")
+
+
+def test_foreign_network_is_refused(tmp_path):
+    keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save(tmp_path / "foreign.keras")
+    with pytest.raises(ParameterError, match=r"separation network\. Received: .*foreign\.keras, a Sequential"):
+        load_model(tmp_path / "foreign.keras")
+
+
+def test_network_with_an_unknown_option_is_refused(saved_network, tmp_path):
+    members = contents(saved_network)
+    config = json.loads(members["config.json"])
+    config["config"]["num_heads"] = 8
+    members["config.json"] = json.dumps(config).encode()
+    with pytest.raises(ParameterError, match=r"saved by this program\. Received: .*newer\.keras \(.+\)"):
+        load_model(write_zip(tmp_path / "newer.keras", members))

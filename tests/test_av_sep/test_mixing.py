@@ -1,0 +1,183 @@
+"""Mixtures made on the fly: reproducible, exact in their sums, labelled as they sound."""
+
+import numpy as np
+import pytest
+
+from av_sep.datasets.mixing import MixingConfig, add_room, draw_source, make_batch, make_example, set_level
+from av_sep.datasets.solo_bank import SoloBank
+
+NAMES = ("violin", "flute", "tuba", "horn")
+RATE = 8000
+PLAIN = {"room_probability": 0.0, "tilt": 0.0, "max_shift_semitones": 0.0, "level_spread_db": 0.0}
+
+
+@pytest.fixture(scope="module")
+def bank():
+    """Noise as lines, a violin of two sources; nobody plays the horn."""
+    rng = np.random.default_rng(3)
+
+    def line(num_samples):
+        return rng.integers(-20000, 20000, size=num_samples).astype(np.int16)
+
+    violins = {"large": line(9000), "small": line(1000)}
+    return SoloBank(RATE, {"violin": violins, "flute": {"one": line(5000)}, "tuba": {"one": line(300)}})
+
+
+@pytest.fixture(scope="module")
+def config():
+    return MixingConfig(num_samples=2000)
+
+
+def batch(bank, config, seed=1, index=0, batch_size=4):
+    return make_batch(bank, NAMES, config, seed=seed, index=index, batch_size=batch_size)
+
+
+def test_shapes_and_types(bank, config):
+    mixture, labels, sources = batch(bank, config)
+    assert (mixture.shape, labels.shape, sources.shape) == ((4, 2000, 1), (4, 4), (4, 4, 2000, 1))
+    assert {mixture.dtype, labels.dtype, sources.dtype} == {np.dtype(np.float32)}
+
+
+def test_same_seed_gives_the_same_bytes(bank, config):
+    for first, second in zip(batch(bank, config), batch(bank, config), strict=True):
+        assert first.tobytes() == second.tobytes()
+
+
+def test_batches_depend_on_nothing_but_seed_and_index(bank, config):
+    forwards = [batch(bank, config, index=index) for index in range(4)]
+    backwards = [batch(bank, config, index=index) for index in reversed(range(4))][::-1]
+    np.random.default_rng(0).random(5)
+    for one, other in zip(forwards, backwards, strict=True):
+        for first, second in zip(one, other, strict=True):
+            assert first.tobytes() == second.tobytes()
+
+
+def test_a_larger_batch_begins_with_the_smaller_one(bank, config):
+    for small, large in zip(batch(bank, config, batch_size=2), batch(bank, config, batch_size=5), strict=True):
+        np.testing.assert_array_equal(large[:2], small)
+
+
+def test_seeds_indices_and_items_all_differ(bank, config):
+    drawn = [batch(bank, config, seed=seed, index=index)[0] for seed in (1, 2) for index in (0, 1)]
+    mixtures = [mixture.tobytes() for mixtures in drawn for mixture in mixtures]
+    assert len(set(mixtures)) == len(mixtures) == 16
+
+
+def test_sources_sum_to_the_mixture(bank, config):
+    mixture, _, sources = batch(bank, config, batch_size=16)
+    assert np.abs(mixture).max(axis=(1, 2)).min() > 0.01
+    total = sum(sources[:, slot].astype(np.float64) for slot in range(4))
+    np.testing.assert_allclose(mixture, total, rtol=0, atol=1e-6)
+
+
+def test_labels_mark_the_sources_that_sound(bank):
+    # A lone instrument may get a label beside its own, so leave soloists out.
+    config = MixingConfig(num_samples=500, num_instruments_weights=(0, 1, 1), extra_label_probability=0.0)
+    _, labels, sources = batch(bank, config, batch_size=60)
+    np.testing.assert_array_equal(labels, np.any(sources, axis=(2, 3)))
+    assert set(labels.sum(axis=1)) == {2, 3}
+    assert np.all(labels[:, :3].sum(axis=0) > 10) and not np.any(labels[:, 3])
+
+
+def test_extra_labels_claim_instruments_that_do_not_play(bank):
+    config = MixingConfig(num_samples=500, num_instruments_weights=(0, 1), extra_label_probability=1.0)
+    _, labels, sources = batch(bank, config, batch_size=60)
+    sounding = np.any(sources, axis=(2, 3))
+    assert np.all(labels[sounding] == 1)
+    extra = (labels > sounding).sum(axis=1)
+    assert set(extra) == {0, 1}
+    # One label in four, drawn blindly, falls on each instrument: half of them on the two that are silent.
+    assert 0.25 < extra.mean() < 0.75
+    assert labels[:, 3].sum() > 0
+
+
+def test_soloist_always_gets_one_label_drawn_blindly(bank):
+    config = MixingConfig(num_samples=300, num_instruments_weights=(1,), extra_label_probability=0.0)
+    _, labels, sources = batch(bank, config, batch_size=60)
+    assert np.all(np.any(sources, axis=(2, 3)).sum(axis=1) == 1)
+    assert set(labels.sum(axis=1)) == {1, 2}
+
+
+def test_weights_set_how_many_play(bank):
+    config = MixingConfig(num_samples=100, num_instruments_weights=(0, 3, 1), extra_label_probability=0.0)
+    _, labels, _ = batch(bank, config, batch_size=400)
+    assert np.mean(labels.sum(axis=1) == 2) == pytest.approx(0.75, abs=0.08)
+
+
+def test_level_lies_in_its_range(bank):
+    config = MixingConfig(num_samples=2000, mixture_level_db=(-30.0, -20.0))
+    mixture, _, _ = batch(bank, config, batch_size=80)
+    levels = 20 * np.log10(np.sqrt(np.mean(mixture.astype(np.float64) ** 2, axis=(1, 2))))
+    assert -30.001 < levels.min() < -28 and -22 < levels.max() < -19.999
+
+
+def test_mixture_never_clips_even_where_the_level_asks_for_it(bank):
+    mixture, _, _ = batch(bank, MixingConfig(num_samples=2000, mixture_level_db=(-3.0, 0.0)), batch_size=10)
+    np.testing.assert_allclose(np.abs(mixture).max(axis=(1, 2)), 0.99, atol=1e-3)
+
+
+def test_set_level_scales_all_sources_by_one_gain():
+    sources = np.array([[0.5, -0.1], [0.1, 0.3]], np.float32)[..., None]
+    scaled = set_level(sources, -20.0)
+    np.testing.assert_allclose(scaled / sources, (scaled / sources)[0, 0, 0], rtol=1e-6)
+    # The sum is (0.6, 0.2), of RMS sqrt(0.2).
+    np.testing.assert_allclose(scaled[0, 0, 0], 0.5 * 0.1 / np.sqrt(0.2), rtol=1e-6)
+
+
+def test_set_level_leaves_silence_alone():
+    silence = np.zeros((2, 5, 1), np.float32)
+    np.testing.assert_array_equal(set_level(silence, -20.0), silence)
+
+
+def test_unchanged_source_is_a_stretch_of_its_line(bank):
+    config = MixingConfig(num_samples=100, **PLAIN)
+    line = bank.lines["flute"]["one"] / 32768
+    for seed in range(5):
+        drawn = draw_source(bank, "flute", config, np.random.default_rng(seed))
+        starts = [start for start in range(5000) if abs(line[start] - drawn[0]) < 1e-6]
+        assert any(np.allclose(np.take(line, range(s, s + 100), mode="wrap"), drawn, atol=1e-6) for s in starts)
+
+
+def test_short_line_is_repeated(bank):
+    drawn = draw_source(bank, "tuba", MixingConfig(num_samples=700, **PLAIN), np.random.default_rng(1))
+    np.testing.assert_allclose(drawn[300:], drawn[:-300], rtol=0, atol=1e-6)
+    assert np.abs(drawn).max() > 0.1
+
+
+def test_larger_libraries_are_heard_by_the_square_root_of_their_size(bank):
+    config = MixingConfig(num_samples=1, **PLAIN)
+    heard = set(np.round(bank.lines["violin"]["small"] / 32768, 6))
+    drawn = [draw_source(bank, "violin", config, np.random.default_rng(seed))[0] for seed in range(600)]
+    share = np.mean([round(float(sample), 6) in heard for sample in drawn])
+    # sqrt(1000) : sqrt(9000) is 1 : 3; by plain size it would be 1 : 9.
+    assert share == pytest.approx(0.25, abs=0.08)
+
+
+def test_shift_changes_pitch_within_its_range():
+    time = np.arange(8000) / RATE
+    sine = (20000 * np.sin(2 * np.pi * 500 * time)).astype(np.int16)
+    bank = SoloBank(RATE, {"flute": {"one": sine}})
+    config = MixingConfig(num_samples=4000, **{**PLAIN, "max_shift_semitones": 2.0})
+    drawn = [draw_source(bank, "flute", config, np.random.default_rng(seed)) for seed in range(30)]
+    peaks = [np.argmax(np.abs(np.fft.rfft(d * np.hanning(4000)))) * RATE / 4000 for d in drawn]
+    assert 500 * 2 ** (-2 / 12) - 2 <= min(peaks) < 480
+    assert 520 < max(peaks) <= 500 * 2 ** (2 / 12) + 2
+
+
+def test_room_keeps_the_direct_path_and_adds_a_tail_of_its_level():
+    impulse = np.zeros(RATE)
+    impulse[100] = 1.0
+    for seed in range(5):
+        wet = add_room(impulse, RATE, np.random.default_rng(seed))
+        assert wet.shape == impulse.shape
+        np.testing.assert_allclose(wet[:100], 0, atol=1e-9)
+        tail = wet - impulse
+        assert np.argmax(np.abs(wet)) == 100
+        assert -16.5 < 10 * np.log10(np.sum(tail**2)) < -3.5
+        early, late = np.sum(tail[100:500] ** 2), np.sum(tail[1000:1400] ** 2)
+        assert early > 3 * late
+
+
+def test_example_is_a_pure_function_of_its_generator(bank, config):
+    first, second = (make_example(bank, NAMES, config, np.random.default_rng(9)) for _ in range(2))
+    assert all(one.tobytes() == other.tobytes() for one, other in zip(first, second, strict=True))
