@@ -5,6 +5,7 @@ Conventions:
     `[size, size, 3]`. A view keeps the picture's proportions: what lies outside the picture is grey.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +16,9 @@ FULL_EXPANSION = 1.15  # side of the square around a player, in longer sides of 
 BUST_EXPANSION = 1.35  # side of the square around head and hands, in shorter sides of the box
 TILE_ASPECT = 1.3  # pictures longer than this are also judged in square tiles
 NUM_TILES = 3
+REGION_SIDE = 0.6  # of the squares searched for instruments without a player, in shorter sides of the picture
+REGION_STEP = 0.68  # from one such square to the next, in their sides, at most
+MIN_REGION_CONTRAST = 8.0  # standard deviation of the grey levels below which a square shows nothing but a wall
 
 
 def crop_square(picture: np.ndarray, center_xy: tuple[float, float], side: float, size: int) -> np.ndarray:
@@ -87,6 +91,36 @@ def frame_views(picture: np.ndarray, size: int) -> np.ndarray:
         center = (along, height / 2) if width > height else (width / 2, along)
         tiles.append(crop_square(picture, center, side, size))
     return np.stack([whole, *tiles])
+
+
+def region_boxes(
+    picture: np.ndarray, player_boxes_xyxy: Sequence[Sequence[float]]
+) -> list[tuple[float, float, float, float]]:
+    """Squares that cover the picture where there are no players: instruments may stand there alone.
+
+    Args:
+        picture: uint8 RGB `[height, width, 3]`.
+        player_boxes_xyxy: the players' boxes; a square that holds the middle of one is left out, as is a plain one.
+
+    Returns:
+        Boxes inside the picture, row by row.
+    """
+    height, width = picture.shape[:2]
+    side = max(1, round(REGION_SIDE * min(height, width)))
+    middles = [((x1 + x2) / 2, (y1 + y2) / 2) for x1, y1, x2, y2 in player_boxes_xyxy]
+    boxes = []
+    for top in _starts(height, side):
+        for left in _starts(width, side):
+            free = not any(left <= x < left + side and top <= y < top + side for x, y in middles)
+            if free and picture[top : top + side, left : left + side].mean(axis=2).std() >= MIN_REGION_CONTRAST:
+                boxes.append((float(left), float(top), float(left + side), float(top + side)))
+    return boxes
+
+
+def _starts(length: int, side: int) -> list[int]:
+    """First pixels of the fewest stretches of `side` that cover 0..length in equal steps of at most `REGION_STEP`."""
+    num_steps = math.ceil((length - side) / (REGION_STEP * side))
+    return [round(i * (length - side) / max(1, num_steps)) for i in range(num_steps + 1)]
 
 
 def _span(center: float, side: int, length: int) -> tuple[int, int]:

@@ -1,7 +1,9 @@
 """The detector shipped with the package: find the players, then judge what each of them plays.
 
-Beside the players, each frame gets one whole-frame detection, for pictures that show an instrument and no person: its
-confidence for an instrument is the highest among the whole picture and, for long pictures, its square tiles.
+Pictures may also show an instrument and no person. So each frame gets one whole-frame detection, whose confidence for
+an instrument is the highest among the whole picture and, for long pictures, its square tiles; and the parts of the
+picture without players are searched for instruments. What is found there counts only where the classifier is very sure,
+since there are many such parts; its `player_confidence` is 0.
 """
 
 import numpy as np
@@ -9,13 +11,14 @@ import numpy as np
 from av_sep.errors import ParameterError
 from av_sep.instruments import URMP_13, Taxonomy
 from av_sep.types import Detection, VideoFrame
-from vision.crops import frame_views, player_views
+from vision.crops import crop_square, frame_views, player_views, region_boxes
 from vision.detector import InstrumentDetector
 from vision.efficientnet_lite0 import PICTURE_SIZE
 from vision.instrument_classifier import OTHER, InstrumentClassifier
 from vision.players import PlayerBox, PlayerDetector
 
 MAX_PLAYERS = 16  # judged in one frame; an audience must not cost seconds
+MIN_REGION_CONFIDENCE = 0.8  # of an instrument without a player; lower ones are too often wrong
 
 
 class EmbeddedDetector(InstrumentDetector):
@@ -49,21 +52,32 @@ class EmbeddedDetector(InstrumentDetector):
             )
 
     def detect_frame(self, video_frame: VideoFrame) -> list[Detection]:
-        """One detection per player from left to right, then one for the whole frame."""
-        picture = video_frame.picture
-        players = _most_visible(self.player_detector.detect(picture))
+        """Players and instruments without a player from left to right, then the whole frame."""
+        picture, time_seconds = video_frame.picture, video_frame.time_seconds
         whole_views = frame_views(picture, PICTURE_SIZE)
-        views = [whole_views, *(player_views(picture, player.box_xyxy, PICTURE_SIZE) for player in players)]
+        players = _most_visible(self.player_detector.detect(picture))
+        regions = region_boxes(picture, [player.box_xyxy for player in players])
+        views = [
+            whole_views,
+            *(player_views(picture, player.box_xyxy, PICTURE_SIZE) for player in players),
+            *(crop_square(picture, ((x1 + x2) / 2, (y1 + y2) / 2), x2 - x1, PICTURE_SIZE)[None]
+              for x1, y1, x2, y2 in regions),
+        ]  # fmt: skip
         probabilities = self._order(self.classifier.classify(np.concatenate(views)))
-        splits = np.cumsum([len(view) for view in views])[:-1]
-        of_frame, *of_players = np.split(probabilities, splits)
+        of_frame, *of_boxes = np.split(probabilities, np.cumsum([len(view) for view in views])[:-1])
         detections = [
-            self._make_detection(video_frame.time_seconds, player.box_xyxy, judged.mean(axis=0), player.confidence)
-            for player, judged in zip(players, of_players)
+            self._make_detection(time_seconds, player.box_xyxy, judged.mean(axis=0), player.confidence)
+            for player, judged in zip(players, of_boxes)
         ]
+        alone = [
+            self._make_detection(time_seconds, box_xyxy, judged[0], 0.0)
+            for box_xyxy, judged in zip(regions, of_boxes[len(players) :])
+        ]
+        detections += _surest_regions(alone, {detection.instrument for detection in detections})
+        detections.sort(key=lambda detection: detection.box_xyxy[0] + detection.box_xyxy[2])
         height, width = picture.shape[:2]
         box = (0.0, 0.0, float(width), float(height))
-        return [*detections, self._make_detection(video_frame.time_seconds, box, of_frame.max(axis=0))]
+        return [*detections, self._make_detection(time_seconds, box, of_frame.max(axis=0))]
 
     def _order(self, probabilities: np.ndarray) -> np.ndarray:
         """The classifier's probabilities in the taxonomy's order, what is not in it added to `other` (last)."""
@@ -99,3 +113,15 @@ def _most_visible(players: list[PlayerBox]) -> list[PlayerBox]:
 
     kept = sorted(players, key=visibility, reverse=True)[:MAX_PLAYERS]
     return [player for player in players if player in kept]
+
+
+def _surest_regions(detections: list[Detection], played: set[str]) -> list[Detection]:
+    """At most one detection per instrument, and none of those that somebody is seen to play.
+
+    Neighbouring regions show parts of one instrument, and a long instrument sticks out of its player's box.
+    """
+    surest: dict[str, Detection] = {}
+    for detection in sorted(detections, key=lambda detection: detection.confidence):
+        if detection.confidence >= MIN_REGION_CONFIDENCE and detection.instrument not in {OTHER, *played}:
+            surest[detection.instrument] = detection
+    return list(surest.values())

@@ -4,9 +4,9 @@ The rule, and why it is so:
 
 1. Players are followed from frame to frame, and a player's confidences are averaged over his track: a violinist who
    looks like a violist in every third frame is still one violinist.
-2. An instrument's confidence in a frame is the highest among the tracks seen in that frame. The whole-frame confidence
-   counts fully where no player was found, and `WHOLE_FRAME_WEIGHT` times where some were, since a whole picture full of
-   players says little about each of them.
+2. An instrument's confidence in a frame is the highest among the tracks seen in that frame; an instrument found without
+   a player makes a track like a player. The whole-frame confidence counts fully where no player was found, and
+   `WHOLE_FRAME_WEIGHT` times where some were, since a whole picture full of players says little about each of them.
 3. Over the film an instrument gets the mean of its best quarter of frames (three at least): a camera that shows each
    player only now and then must not dilute him, one wrong frame must not create him. This is the soft label vector.
 4. A stem is written only for an instrument that reaches the threshold and is backed by a player who looks more like it
@@ -135,7 +135,8 @@ def _collect_evidence(frames: Sequence[Sequence[Detection]], num_instruments: in
             players[index] = np.maximum(players[index], confidences)
             counts[index, likeliest] += confidences[likeliest] >= threshold
     for index, frame in enumerate(frames):
-        weight = 1.0 if all(detection.whole_frame for detection in frame) else WHOLE_FRAME_WEIGHT
+        has_players = any(detection.player_confidence > 0 and not detection.whole_frame for detection in frame)
+        weight = WHOLE_FRAME_WEIGHT if has_players else 1.0
         for detection in frame:
             if detection.whole_frame:
                 whole[index] = np.maximum(whole[index], weight * np.array(detection.label_confidences))

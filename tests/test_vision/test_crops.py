@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vision.crops import crop_square, frame_views, player_views
+from vision.crops import crop_square, frame_views, player_views, region_boxes
 
 
 @pytest.fixture
@@ -43,6 +43,24 @@ def test_square_picture_has_one_view_and_a_long_one_tiles_along_it(ramp):
     np.testing.assert_array_equal(views[3], ramp[:, 100:])
     turned = frame_views(np.ascontiguousarray(ramp.transpose(1, 0, 2)), 100)
     np.testing.assert_array_equal(turned[3], ramp[:, 100:].transpose(1, 0, 2))
+
+
+def test_regions_cover_the_picture_where_nobody_is(ramp):
+    boxes = np.array(region_boxes(ramp, []))
+    assert len(boxes) == 10  # 60 pixels wide, 2 rows 40 apart, 5 columns 35 apart
+    np.testing.assert_allclose(boxes[:3, :2], [[0, 0], [35, 0], [70, 0]])
+    np.testing.assert_allclose(boxes[-1], [140, 40, 200, 100])
+    beside = region_boxes(ramp, [(80, 40, 100, 60)])
+    assert [box for box in map(tuple, boxes) if box not in beside] == [
+        (35, 0, 95, 60), (70, 0, 130, 60), (35, 40, 95, 100), (70, 40, 130, 100)
+    ]  # fmt: skip
+
+
+def test_a_wall_is_no_region():
+    picture = np.full((100, 200, 3), 90, np.uint8)
+    picture[:, 180:] += np.random.default_rng(0).integers(0, 99, (100, 20, 3), np.uint8)
+    assert {box[0] for box in region_boxes(picture, [])} == {140.0}
+    assert region_boxes(picture[:1, :1], []) == []
 
 
 def test_the_thinnest_picture_has_views():

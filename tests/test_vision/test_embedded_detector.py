@@ -66,6 +66,21 @@ class TestBookkeeping:
         (whole,) = detect_in(picture)
         assert whole.instrument == "horn" and whole.confidence == pytest.approx(1.0, abs=0.01)
 
+    def test_an_instrument_that_nobody_holds_is_found_beside_a_player(self):
+        picture = np.zeros((100, 200, 3), np.uint8)
+        picture[:98, 142:, 0] = 255  # a horn that fills the rightmost regions
+        picture[:, :60, 1] = 230  # an oboe
+        player, horn, whole = detect_in(picture, PlayerBox((0, 0, 50, 100), 0.9))
+        assert (player.instrument, horn.instrument) == ("oboe", "horn")
+        assert horn.box_xyxy == (140, 0, 200, 60) and horn.confidence > 0.9
+        assert horn.player_confidence == 0.0 and not horn.whole_frame and whole.whole_frame
+
+    def test_the_same_instrument_beside_its_player_is_his(self):
+        picture = np.zeros((100, 200, 3), np.uint8)
+        picture[:98, 2:, 0] = 255
+        player, whole = detect_in(picture, PlayerBox((30, 20, 60, 80), 0.9))
+        assert (player.instrument, player.player_confidence, whole.instrument) == ("horn", 0.9, "horn")
+
     def test_a_smaller_taxonomy_is_reported_in_its_order_and_the_rest_is_other(self):
         pair = Taxonomy("pair", (URMP_13.instruments[10], URMP_13.instruments[0]))
         picture = SQUARE + np.array([102, 153, 0], np.uint8)

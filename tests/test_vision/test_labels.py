@@ -82,6 +82,13 @@ class TestPooling:
         assert labels.instruments == ("horn",)
         assert soft(labels, "trombone") == pytest.approx(0.35)
 
+    def test_an_instrument_without_a_player_leaves_the_whole_frame_its_weight(self):
+        frames = [see(t, FRAME, True, trombone=0.7) for t in range(3)]
+        frames += [see(t, player_confidence=0.0, horn=0.9) for t in range(3)]
+        labels = pool_detections(frames)
+        assert labels.instruments == ("horn", "trombone")
+        assert soft(labels, "trombone") == pytest.approx(0.7) and soft(labels, "horn") == pytest.approx(0.9)
+
     def test_whole_frame_cannot_add_the_twin_of_a_player(self):
         frames = [see(t, FRAME, True, double_bass=0.95) for t in range(3)] + [see(t, cello=0.6) for t in range(3)]
         labels = pool_detections(frames)
