@@ -64,7 +64,8 @@ class Detection:
         confidence: that instrument's, in [0, 1].
         label_confidences: one confidence per instrument of the taxonomy, in its order (soft: a viola may also be a
             violin).
-        player_confidence: of the person box; 1.0 where the whole frame was judged.
+        player_confidence: of the person box; 1.0 where the whole frame was judged, 0.0 for an instrument without a
+            visible player.
         whole_frame: True where the box is the whole picture rather than one player.
     """
 

@@ -10,7 +10,6 @@ Cost: about a minute on two cores.
 """
 
 import json
-import os
 from pathlib import Path
 
 import click
@@ -22,6 +21,7 @@ from av_sep.errors import MediaError, ParameterError
 from av_sep.instruments import URMP_13
 from av_sep.media import read_audio
 from av_sep.types import SeparationResult
+from pipelines.quiet import silence_native_libraries
 
 DEMO = Path(__file__).parent / "demo"
 
@@ -32,7 +32,7 @@ DEMO = Path(__file__).parent / "demo"
 @click.option("--model", default="default", show_default=True, help="A packaged model, or the path of a .keras file.")
 def main(output: Path, instruments: str | None, model: str) -> None:
     """Separate examples/demo/demo.mp4 and print the scores of its stems."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up talk would bury the table
+    silence_native_libraries()
     demo = json.loads((DEMO / "demo.json").read_text())
     click.echo(f"{demo['title']}\nSeparating {DEMO / demo['video']} ...")
     names = URMP_13.parse_list(instruments) if instruments else None

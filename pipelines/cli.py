@@ -5,7 +5,7 @@ Nothing heavy is imported before a command has been chosen and its arguments par
 """
 
 import json
-import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +16,7 @@ import click
 from av_sep import __version__
 from av_sep.errors import MediaError, ParameterError
 from av_sep.instruments import URMP_13
+from pipelines.quiet import silence_native_libraries
 
 if TYPE_CHECKING:
     from pipelines.batch import BatchOutcome
@@ -56,18 +57,10 @@ def main() -> None:
 def run() -> None:
     """What the installed `av-sep` calls: `main` without the chatter of native libraries."""
     if "--debug" not in sys.argv:
-        _silence_native_libraries()
+        silence_native_libraries()
+    # Being asked to end is no reason to leave half-written folders behind.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     main(prog_name="av-sep")
-
-
-def _silence_native_libraries() -> None:
-    """Leaves the terminal to this program: TensorFlow's C++ code writes its build notes straight to descriptor 2."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
 
 
 @main.command()

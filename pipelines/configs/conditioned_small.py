@@ -7,7 +7,7 @@ from pipelines.config import TrainConfig
 def conditioned_small() -> TrainConfig:
     """The conditioned Wave-U-Net that ships with the program, small enough to train on a CPU.
 
-    Command: av-sep train conditioned_small --data BANK -o runs/conditioned_small, BANK from benchmarks/make_solo_bank.py
+    Command: av-sep train conditioned_small --data BANK -o runs/small (BANK from benchmarks/make_solo_bank.py)
     Cost: 5,600 steps of 8 examples of 1.28 s; about 80 minutes on one core of a 2-core machine with bfloat16.
     Score: see audio/weights/conditioned_small/README.md; it must reach the static Wiener filters.
     """
