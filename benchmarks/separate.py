@@ -1,10 +1,11 @@
-"""Measures what a separation costs: real-time factor and peak memory for long recordings, and how fast `--help` answers.
+"""Measures what a separation costs: real-time factor and peak memory of long recordings, and the time of `--help`.
 
     python benchmarks/separate.py --minutes 1,10,60
 
-Every run is a process of its own on made stereo sound at 44.1 kHz with two named instruments. The real-time factor is seconds of
-computing per second of sound (below 1 is faster than real time), start-up included. Peak memory is the largest resident set
-of the separating process. Writes nothing outside a temporary folder, which needs about 3 GB for 60 minutes.
+Every run is a process of its own on made stereo sound at 44.1 kHz with two named instruments. The real-time factor is
+seconds of computing per second of sound (below 1 is faster than real time), start-up included. Peak memory is the
+largest resident set of the separating process. Writes nothing outside a temporary folder, which needs about 4 GB for 60
+minutes.
 """
 
 import argparse
@@ -63,7 +64,8 @@ def main() -> None:
             seconds, memory = measure(command)
             first = first or memory
             factor = seconds / (60 * minutes)
-            print(f"{minutes:7g}   {seconds:7.1f}   {factor:16.3f}   {memory:14.0f}   {memory / first:11.2f}", flush=True)
+            row = f"{minutes:7g}   {seconds:7.1f}   {factor:16.3f}   {memory:14.0f}   {memory / first:11.2f}"
+            print(row, flush=True)
 
 
 if __name__ == "__main__":

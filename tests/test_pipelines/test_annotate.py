@@ -27,7 +27,8 @@ def test_the_players_on_the_stage_are_seen(annotated):
 
 
 def test_boxes_lie_where_the_players_stand(annotated):
-    known = {player["instrument"]: player["box_xyxy"] for player in json.loads((DEMO / "demo.json").read_text())["players"]}
+    players = json.loads((DEMO / "demo.json").read_text())["players"]
+    known = {player["instrument"]: player["box_xyxy"] for player in players}
     first = [d for d in annotated.detections if d.time_seconds == 0 and not d.whole_frame]
     assert [d.instrument for d in first] == list(ON_STAGE)
     for detection in first:

@@ -18,8 +18,8 @@ def wheel(tmp_path_factory):
     source = folder / "source"
     skipped = shutil.ignore_patterns(".git", ".venv", "build", "*.egg-info", "__pycache__", "out", "examples")
     shutil.copytree(ROOT, source, ignore=skipped)
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", folder, source]
-    subprocess.run(list(map(str, command)), check=True)
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*pip, "-w", str(folder), str(source)], check=True)
     (path,) = folder.glob("av_sep-*.whl")
     return zipfile.ZipFile(path)
 
