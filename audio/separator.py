@@ -24,6 +24,7 @@ from av_sep.errors import ParameterError
 # 131,072 output samples spend about half of the computation on context instead of nine tenths at 16,384.
 DEFAULT_CHUNK_SAMPLES = 131_072
 BLOCK_SAMPLES = 65_536
+RING_OUT_SAMPLES = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +131,10 @@ class Separator:
         Yields:
             Stretches that follow each other without gap and together have the stream's length.
         """
-        label_vector = self._validated(label_vector, sample_rate_hz)
+        # Not a generator itself, so that wrong arguments are told here and not at the first block.
+        return self._stream(blocks, self._validated(label_vector, sample_rate_hz), sample_rate_hz)
+
+    def _stream(self, blocks, label_vector, sample_rate_hz) -> Iterator[SeparatedBlock]:
         run = None
         for block in blocks:
             block = _validated_block(block, run.num_channels if run else None)
@@ -186,7 +190,9 @@ class _Run:
     def finish(self) -> Iterator[SeparatedBlock]:
         if not self.active:
             return
-        self._hear(self.down.process(np.zeros((0, self.num_channels), np.float32), last=True))
+        # Silence after the end lets the converters ring out; without it the last sample or two fade.
+        silence = np.zeros((RING_OUT_SAMPLES, self.num_channels), np.float32)
+        self._hear(self.down.process(silence, last=True))
         while self.num_separated < self.num_heard:
             missing = self.plan.num_input_samples - len(self.waiting_input)
             self.waiting_input.push(np.zeros((max(missing, 0), self.num_channels), np.float32))

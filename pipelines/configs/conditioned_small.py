@@ -1,5 +1,7 @@
 """Recipe of the small conditioned model."""
 
+from dataclasses import replace
+
 from av_sep.instruments import URMP_13
 from pipelines.config import TrainConfig
 
@@ -27,4 +29,22 @@ def conditioned_small() -> TrainConfig:
         },
         segment_samples=20480,
         precision="mixed_bfloat16",
+    )
+
+
+def conditioned_small_tuned() -> TrainConfig:
+    """The second stage of `conditioned_small`: the same model, true labels only, at a low rate.
+
+    Command: av-sep train conditioned_small_tuned --data BANK -o runs/tuned --init runs/small/best.weights.h5
+    Cost: TODO
+    Score: see audio/weights/conditioned_small/README.md.
+    """
+    return replace(
+        conditioned_small(),
+        recipe="conditioned_small_tuned",
+        num_epochs=12,
+        learning_rate=3e-4,
+        warmup_steps=100,
+        # One instrument alone teaches only against false labels, which the first stage has seen.
+        mixing={"extra_label_probability": 0.0, "num_instruments_weights": (0.0, 0.5, 0.3, 0.2)},
     )

@@ -1,0 +1,40 @@
+"""Packs the best weights of training runs as a model of the package: float16 arrays and a config that says where from.
+
+    python benchmarks/pack_weights.py audio/weights/conditioned_small runs/small runs/tuned
+
+The weights are those of the last run; the runs before it are recorded as earlier stages.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from audio.models import save_packaged
+from audio.wave_unet import WaveUNet
+
+DESCRIPTION = "conditioned Wave-U-Net, 10 levels of 16 filters at 16 kHz, outer product at the bottleneck, 13 instruments"
+
+
+def describe_run(run: Path) -> dict:
+    """What a run did: its recipe and settings, steps and the validation loss of the weights it kept."""
+    config = json.loads((run / "config.json").read_text())
+    history = pd.read_csv(run / "history.csv")
+    best = history.loc[history["val_loss"].idxmin()]
+    settings = {name: value for name, value in config.items() if name != "model"}
+    steps = (int(best["epoch"]) + 1) * config["steps_per_epoch"]
+    return {**settings, "steps_of_kept_weights": steps, "val_loss_of_kept_weights": round(float(best["val_loss"]), 4)}
+
+
+def main(directory: Path, runs: list[Path]) -> None:
+    """Writes config.json and weights.npz to `directory`."""
+    model = json.loads((runs[-1] / "config.json").read_text())["model"]
+    network = WaveUNet(**model)
+    network.load_weights(runs[-1] / "best.weights.h5")
+    training = {"stages": [describe_run(run) for run in runs]}
+    save_packaged(network.with_context(True), directory, description=DESCRIPTION, training=training)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), [Path(argument) for argument in sys.argv[2:]])
