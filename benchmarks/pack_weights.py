@@ -14,7 +14,7 @@ import pandas as pd
 from audio.models import save_packaged
 from audio.wave_unet import WaveUNet
 
-DESCRIPTION = "conditioned Wave-U-Net, 10 levels of 16 filters at 16 kHz, outer product at the bottleneck, 13 instruments"
+DESCRIPTION = "conditioned Wave-U-Net, 10 levels, 16 filters, 16 kHz, outer product at the bottleneck, 13 instruments"
 
 
 def describe_run(run: Path) -> dict:
