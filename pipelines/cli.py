@@ -24,15 +24,6 @@ if TYPE_CHECKING:
 USER_MISTAKE, OTHER_FAILURE, INTERRUPTED = 2, 1, 130
 
 
-def _instruments(context, parameter, value: str | None) -> tuple[str, ...] | None:
-    if value is None:
-        return None
-    try:
-        return URMP_13.parse_list(value)
-    except ParameterError as error:
-        raise click.BadParameter(str(error), context, parameter) from error
-
-
 def _shared_options(command: Callable) -> Callable:
     options = [
         click.option("--detector", default="embedded", show_default=True, help="embedded, or hub:<handle or folder>."),
@@ -66,7 +57,7 @@ def run() -> None:
 @main.command()
 @click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--output", "output_dir", default="out", show_default=True, type=click.Path(path_type=Path))
-@click.option("--instruments", callback=_instruments, help="What plays, e.g. vn,vc,fl, instead of looking.")
+@click.option("--instruments", help="What plays, e.g. vn,vc,fl, instead of looking.")
 @click.option("--all", "all_instruments", is_flag=True, help="Assume that any of the 13 instruments may play.")
 @click.option("--model", default="default", show_default=True, help="A model's name (av-sep models) or a .keras file.")
 @click.option("--format", "file_format", default="wav", show_default=True, type=click.Choice(["wav", "flac", "mp3"]))
@@ -75,7 +66,7 @@ def run() -> None:
 @click.option("--residual", is_flag=True, help="Write what no stem explains instead of sharing it among the stems.")
 @click.option("--dry-run", is_flag=True, help="Look and say what would be written.")
 @_shared_options
-def separate(inputs, output_dir, quiet, as_json, debug, **options) -> None:
+def separate(inputs, output_dir, instruments, quiet, as_json, debug, **options) -> None:
     """Separate performance videos (or sound files, with --instruments) into one stem per instrument.
 
     Folders are searched for media files. Stems, a manifest and a report page go to OUTPUT/<name of the input>/.
@@ -90,9 +81,10 @@ def separate(inputs, output_dir, quiet, as_json, debug, **options) -> None:
     }
 
     def make_runner():
+        names = None if instruments is None else URMP_13.parse_list(instruments)
         from pipelines.separate import SeparationRunner
 
-        return SeparationRunner(SeparateConfig(**settings))
+        return SeparationRunner(SeparateConfig(instruments=names, **settings))
 
     _run_all(inputs, output_dir, make_runner, _describe_separation, quiet=quiet, as_json=as_json, debug=debug)
 

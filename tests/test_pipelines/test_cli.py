@@ -88,6 +88,7 @@ def test_sound_without_pictures_cannot_be_annotated(duet, tmp_path):
 def test_unknown_instrument_gets_a_suggestion(duet, tmp_path):
     outcome = invoke("separate", duet, "-o", tmp_path, "--instruments", "vn,chello")
     assert outcome.exit_code == 2 and "Did you mean 'cello'" in outcome.stderr
+    assert len(outcome.stderr.splitlines()) == 1
 
 
 def test_model_that_is_none(duet, tmp_path):
