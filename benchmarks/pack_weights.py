@@ -1,8 +1,6 @@
-"""Packs the best weights of training runs as a model of the package: float16 arrays and a config that says where from.
+"""Packs the best weights of a training run as a model of the package: float16 arrays and a config that says where from.
 
-    python benchmarks/pack_weights.py audio/weights/conditioned_small runs/small runs/tuned
-
-The weights are those of the last run; the runs before it are recorded as earlier stages.
+    python benchmarks/pack_weights.py runs/small audio/weights/conditioned_small
 """
 
 import json
@@ -18,7 +16,7 @@ DESCRIPTION = "conditioned Wave-U-Net, 10 levels, 16 filters, 16 kHz, outer prod
 
 
 def describe_run(run: Path) -> dict:
-    """What a run did: its recipe and settings, steps and the validation loss of the weights it kept."""
+    """What a run did: its recipe and settings, and the step and validation loss of the weights it kept."""
     config = json.loads((run / "config.json").read_text())
     history = pd.read_csv(run / "history.csv")
     best = history.loc[history["val_loss"].idxmin()]
@@ -27,14 +25,12 @@ def describe_run(run: Path) -> dict:
     return {**settings, "steps_of_kept_weights": steps, "val_loss_of_kept_weights": round(float(best["val_loss"]), 4)}
 
 
-def main(directory: Path, runs: list[Path]) -> None:
+def main(run: Path, directory: Path) -> None:
     """Writes config.json and weights.npz to `directory`."""
-    model = json.loads((runs[-1] / "config.json").read_text())["model"]
-    network = WaveUNet(**model)
-    network.load_weights(runs[-1] / "best.weights.h5")
-    training = {"stages": [describe_run(run) for run in runs]}
-    save_packaged(network.with_context(True), directory, description=DESCRIPTION, training=training)
+    network = WaveUNet(**json.loads((run / "config.json").read_text())["model"])
+    network.load_weights(run / "best.weights.h5")
+    save_packaged(network.with_context(True), directory, description=DESCRIPTION, training=describe_run(run))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), [Path(argument) for argument in sys.argv[2:]])
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -124,9 +124,8 @@ def models() -> None:
 @click.argument("recipe")
 @click.option("--data", "bank_dir", required=True, type=click.Path(path_type=Path), help="Folder with a bank of solos.")
 @click.option("-o", "--output", "output_dir", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
-@click.option("--init", "initial_weights", type=click.Path(path_type=Path), help="best.weights.h5 to start from.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def train(recipe, bank_dir, output_dir, initial_weights, debug) -> None:
+def train(recipe, bank_dir, output_dir, debug) -> None:
     """Train a model by its RECIPE, or go on where a run in the same folder stopped."""
     from pipelines.configs import RECIPES
 
@@ -135,7 +134,7 @@ def train(recipe, bank_dir, output_dir, initial_weights, debug) -> None:
             raise ParameterError(f"Expected a recipe among {', '.join(RECIPES)}. Received: {recipe!r}")
         from pipelines.train import train as run_training
 
-        click.echo(str(run_training(RECIPES[recipe](), bank_dir, output_dir, initial_weights)))
+        click.echo(str(run_training(RECIPES[recipe](), bank_dir, output_dir)))
 
     _one_line_errors(run, debug=debug)
 

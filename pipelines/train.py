@@ -17,29 +17,27 @@ from audio.losses import NegativeSNR
 from audio.wave_unet import WaveUNet
 from av_sep.datasets.mixing import MixingConfig, make_batch
 from av_sep.datasets.solo_bank import SoloBank, open_bank
-from av_sep.errors import MediaError, ParameterError
+from av_sep.errors import ParameterError
 from pipelines.config import TrainConfig
 
 # A stream of its own, so that validation examples never depend on the training seed.
 VALIDATION_SEED = 20_000
 
 
-def train(config: TrainConfig, bank_dir: Path, output_dir: Path, initial_weights: Path | None = None) -> Path:
+def train(config: TrainConfig, bank_dir: Path, output_dir: Path) -> Path:
     """Trains a Wave-U-Net on mixtures made from a bank of solo lines, or goes on where a killed run stopped.
 
     Args:
         config: the run's settings.
         bank_dir: folder with `bank.json`, `train/` and, for validation, `heldout/`.
         output_dir: folder of this run.
-        initial_weights: `best.weights.h5` of an earlier run of the same model to start from; None starts afresh. A run
-            that goes on has its own weights and ignores it.
 
     Returns:
         The best weights, `<output_dir>/best.weights.h5`.
 
     Raises:
         ParameterError: if bank and model disagree on the sample rate, or the folder holds a run with other settings.
-        MediaError: if the bank or the initial weights cannot be read.
+        MediaError: if the bank cannot be read.
     """
     bank = open_bank(bank_dir, "train")
     if bank.sample_rate_hz != config.model["sample_rate_hz"]:
@@ -50,7 +48,7 @@ def train(config: TrainConfig, bank_dir: Path, output_dir: Path, initial_weights
     _record(config, output_dir)
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy(config.precision)
-    model = _new_or_resumed(config, output_dir, initial_weights)
+    model = _new_or_resumed(config, output_dir)
     first_step = int(model.optimizer.iterations.numpy())
     model.fit(
         _batches(bank, config, config.seed, first_step, config.total_steps),
@@ -65,15 +63,11 @@ def train(config: TrainConfig, bank_dir: Path, output_dir: Path, initial_weights
     return output_dir / "best.weights.h5"
 
 
-def _new_or_resumed(config: TrainConfig, output_dir: Path, initial_weights: Path | None) -> WaveUNet:
+def _new_or_resumed(config: TrainConfig, output_dir: Path) -> WaveUNet:
     last = output_dir / "last.keras"
     if last.exists():
         return keras.saving.load_model(last)
     model = WaveUNet(**config.model)
-    if initial_weights is not None:
-        if not initial_weights.is_file():
-            raise MediaError(f"Expected the weights of an earlier run. Received: {initial_weights}, which is missing")
-        model.load_weights(initial_weights)
     model.compile(optimizer=_optimizer(config), loss=NegativeSNR(), jit_compile=False)
     return model
 
