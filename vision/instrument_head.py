@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from av_sep.errors import ParameterError
+
 
 @keras.saving.register_keras_serializable(package="av_sep")
 class InstrumentHead(keras.layers.Layer):
@@ -21,7 +23,7 @@ class InstrumentHead(keras.layers.Layer):
 
     def __init__(self, num_instruments: int, num_other: int = 1, temperature: float = 1.0, **kwargs: Any):
         if num_instruments < 1 or num_other < 1 or temperature <= 0:
-            raise ValueError(
+            raise ParameterError(
                 "Expected at least one instrument, one score for 'other' and a positive temperature. Received:"
                 f" num_instruments={num_instruments}, num_other={num_other}, temperature={temperature}"
             )

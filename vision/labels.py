@@ -13,7 +13,7 @@ The rule, and why it is so:
    than like any other instrument, or by whole-frame evidence that reaches the threshold by itself.
 5. Instruments that look alike (`LOOKALIKES`) get no more stems than players of that pair were seen at once, the better
    backed first: one player at violin 0.55 and viola 0.4 is one stem, two players may be two. Both stay in the soft
-   vector, which steers the separator, so that a wrong guess between them costs little.
+   vector, which manifest and report show, so that a person can see how close it was and name the right one.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""The demo as `make demo` runs it: the shipped detector and the shipped default model on a film whose stems are known."""
+"""The demo as `make demo` runs it: shipped detector, shipped default model, a film whose stems are known."""
 
 import re
 import subprocess
