@@ -1,6 +1,5 @@
 """Pictures and places that several tests need."""
 
-import os
 from pathlib import Path
 
 import cv2
@@ -29,13 +28,3 @@ def person_network():
 def classifier():
     """The shipped classifier."""
     return InstrumentClassifier()
-
-
-@pytest.fixture(scope="session")
-def data_folder():
-    """The folder with the reference photos and clips; without it the test is skipped."""
-    beside = Path(__file__).parents[3] / "shared" / "data"
-    folder = Path(os.environ.get("AV_SEP_DATA", beside))
-    if not (folder / "vision").is_dir():
-        pytest.skip("needs the reference photos: set AV_SEP_DATA to their folder, or keep them beside the checkout")
-    return folder

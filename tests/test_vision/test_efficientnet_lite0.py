@@ -86,8 +86,8 @@ def test_an_officer_wears_a_military_uniform(model, portrait):
 
 
 @pytest.mark.shared_data
-def test_imagenet_names_of_instrument_photos(model, data_folder):
-    paths = sorted((data_folder / "vision" / "validation").glob("*.jpg"))
+def test_imagenet_names_of_instrument_photos(model, shared_data):
+    paths = sorted((shared_data / "vision" / "validation").glob("*.jpg"))
     truth = np.array([IMAGENET_POSITIONS["_".join(path.stem.split("_")[2:])] for path in paths])
     squares = [letterbox(np.ascontiguousarray(cv2.imread(str(path))[..., ::-1]), 224)[0] for path in paths]
     logits = np.asarray(model.predict_on_batch(scale_pictures(np.stack(squares)))["imagenet_logits"])

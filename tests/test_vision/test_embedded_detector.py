@@ -144,5 +144,5 @@ class TestEyes:
     @pytest.mark.parametrize(
         "clip, expected", [("violin", ("violin",)), ("double_bass", ("double_bass",)), ("harp", ())]
     )
-    def test_real_clips(self, detector, data_folder, clip, expected):
-        assert label_clip(detector, data_folder / "video" / f"{clip}_solo.mp4").instruments == expected
+    def test_real_clips(self, detector, shared_data, clip, expected):
+        assert label_clip(detector, shared_data / "video" / f"{clip}_solo.mp4").instruments == expected
