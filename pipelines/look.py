@@ -80,6 +80,8 @@ def look(
         ParameterError: for a rate or threshold that cannot be used.
     """
     frames = video_frames(path, frames_per_second=frames_per_second, max_height=MAX_FRAME_HEIGHT)
+    # Said before the first picture, because loading the networks takes seconds.
+    progress("looking", 0.0, info.duration_seconds)
     shown = EvenlySpread(num_shown)
     detections: list[Detection] = []
     size, num_video_frames = (0, 0), 0

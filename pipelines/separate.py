@@ -112,6 +112,7 @@ class SeparationRunner:
         plan = self.plan(Path(input_path), Path(output_dir), progress)
         if self.config.dry_run:
             return self._result(plan, {name: self._stem_path(plan.directory, name) for name in plan.labels.instruments})
+        progress("separating", 0.0, plan.info.duration_seconds)
         label_vector = self._label_vector(plan.labels)
         started = time.perf_counter()
         with staged_folder(plan.directory, overwrite=self.config.overwrite) as staging:
