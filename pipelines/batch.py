@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from av_sep.errors import MediaError, ParameterError
+from av_sep.media import find_media
 
 Result = TypeVar("Result")
 
@@ -29,6 +30,18 @@ class BatchOutcome(Generic[Result]):
 
     results: tuple[Result, ...]
     failures: tuple[Failure, ...]
+
+
+def expand_folders(inputs: Iterable[Path]) -> list[Path]:
+    """Folders become the media files in them; everything else stays, each path once.
+
+    A missing file stays too: it fails when its turn comes, and costs the others nothing.
+
+    Raises:
+        MediaError: for a folder that cannot be searched.
+    """
+    expanded = [path for given in inputs for path in (find_media([given]) if given.is_dir() else [given])]
+    return list(dict.fromkeys(expanded))
 
 
 def run_batch(inputs: Iterable[Path], run: Callable[[Path], Result]) -> BatchOutcome[Result]:

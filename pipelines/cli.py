@@ -7,6 +7,7 @@ Nothing heavy is imported before a command has been chosen and its arguments par
 import json
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -141,10 +142,9 @@ def train(recipe, bank_dir, output_dir, debug) -> None:
 
 def _run_all(inputs, output_dir, make_runner, describe, *, quiet: bool, as_json: bool, debug: bool) -> None:
     def run() -> None:
-        from av_sep.media import find_media
-        from pipelines.batch import run_batch
+        from pipelines.batch import expand_folders, run_batch
 
-        paths = find_media(inputs)
+        paths = expand_folders(inputs)
         if not paths:
             received = ", ".join(map(str, inputs))
             raise MediaError(f"Expected video or sound files. Received: {received}, with none inside")
@@ -157,14 +157,9 @@ def _run_all(inputs, output_dir, make_runner, describe, *, quiet: bool, as_json:
                 click.echo(describe(result))
             return result
 
-        if debug and len(paths) == 1:
-            outcome = run_batch((), run_one)
-            results = [run_one(paths[0])]
-        else:
-            outcome = run_batch(paths, run_one)
-            results = list(outcome.results)
+        outcome = run_batch(paths, run_one)
         if as_json:
-            click.echo(json.dumps([_as_json(result) for result in results], indent=2))
+            click.echo(json.dumps([_as_json(result) for result in outcome.results], indent=2))
         _report_failures(outcome, len(paths), debug=debug)
 
     _one_line_errors(run, debug=debug)
@@ -179,9 +174,7 @@ def _report_failures(outcome: "BatchOutcome", num_inputs: int, *, debug: bool) -
         one_of_many = f"{failure.input_path}: {_one_line(failure.error)}"
         click.echo(one_of_many if num_inputs > 1 else _prefixed(failure.error), err=True)
         if debug:
-            import traceback
-
-            traceback.print_exception(failure.error)
+            click.echo("".join(traceback.format_exception(failure.error)), err=True)
     sys.exit(USER_MISTAKE if all(failure.is_users for failure in outcome.failures) else OTHER_FAILURE)
 
 

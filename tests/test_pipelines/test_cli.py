@@ -56,7 +56,7 @@ def bad_inputs(tmp_path, film):
     truncated = tmp_path / "truncated.mp4"
     truncated.write_bytes(film.read_bytes()[: film.stat().st_size // 2])
     return {
-        "missing": (tmp_path / "nowhere.mp4", "No such file"),
+        "missing": (tmp_path / "nowhere.mp4", "no such file"),
         "empty": (empty, "empty"),
         "text": (text, "text.mp4"),
         "truncated": (truncated, "truncated.mp4"),
@@ -100,15 +100,19 @@ def test_model_that_is_none(duet, tmp_path):
 
 def test_debug_shows_the_traceback(tmp_path):
     outcome = invoke("separate", tmp_path / "nowhere.mp4", "--debug")
-    assert outcome.exit_code != 0 and isinstance(outcome.exception, OSError)
+    assert outcome.exit_code == 2 and "Traceback" in outcome.stderr and "MediaError" in outcome.stderr
 
 
 def test_batch_finishes_the_good_and_lists_the_bad(duet, bad_inputs, tmp_path):
     empty, _ = bad_inputs["empty"]
-    outcome = invoke(*SEPARATE, tmp_path / "out", empty, duet)
+    outcome = invoke(*SEPARATE, tmp_path / "out", empty, tmp_path / "nowhere.mp4", duet)
     assert outcome.exit_code == 2
     assert (tmp_path / "out" / "duet" / "tuba.wav").is_file()
-    assert "1 of 2 inputs failed" in outcome.stderr and "empty.mp4" in outcome.stderr
+    assert "2 of 3 inputs failed" in outcome.stderr
+    assert [line.split(":")[0] for line in outcome.stderr.splitlines()[1:]] == [
+        str(empty),
+        str(tmp_path / "nowhere.mp4"),
+    ]
 
 
 def test_two_inputs_of_one_name_do_not_overwrite_each_other(duet, film, tmp_path):
