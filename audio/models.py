@@ -18,7 +18,7 @@ from av_sep.errors import MediaError, ParameterError
 
 WEIGHTS_DIR = Path(__file__).parent / "weights"
 DEFAULT_MODEL = "conditioned_small"
-ALIASES = {"default": DEFAULT_MODEL, "conditioned": DEFAULT_MODEL}
+ALIASES = {"default": DEFAULT_MODEL}
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,11 @@ def packaged_models() -> tuple[ModelEntry, ...]:
     return tuple(ModelEntry(path.parent.name, json.loads(path.read_text())["description"]) for path in configs)
 
 
+def resolve_name(name_or_path: str | Path) -> str:
+    """What a name stands for today: "default" becomes the packaged model's own name, the rest stays."""
+    return ALIASES.get(str(name_or_path), str(name_or_path))
+
+
 def load_model(name_or_path: str | Path = DEFAULT_MODEL) -> SeparationModel:
     """Loads a separation model.
 
@@ -45,7 +50,7 @@ def load_model(name_or_path: str | Path = DEFAULT_MODEL) -> SeparationModel:
         ParameterError: if it is neither, or the file is not a model of this project.
         MediaError: if the file does not exist.
     """
-    name = ALIASES.get(str(name_or_path), str(name_or_path))
+    name = resolve_name(name_or_path)
     if name in {entry.name for entry in packaged_models()}:
         return _load_packaged(WEIGHTS_DIR / name)
     path = Path(name_or_path)

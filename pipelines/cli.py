@@ -159,7 +159,8 @@ def _run_all(inputs, output_dir, make_runner, describe, *, quiet: bool, as_json:
 
         outcome = run_batch(paths, run_one)
         if as_json:
-            click.echo(json.dumps([_as_json(result) for result in outcome.results], indent=2))
+            failed = [{"input": str(f.input_path), "error": _one_line(f.error)} for f in outcome.failures]
+            click.echo(json.dumps([*map(_as_json, outcome.results), *failed], indent=2))
         _report_failures(outcome, len(paths), debug=debug)
 
     _one_line_errors(run, debug=debug)
@@ -209,18 +210,24 @@ def _one_line(error: Exception) -> str:
 
 
 def _describe_separation(result) -> str:
-    stems = ", ".join(path.name for path in result.stems.values())
-    lines = [f"{result.input_path.name}: {stems}", f"  folder: {result.output_dir}"]
-    if result.report.exists():
-        lines.append(f"  page:   {result.report}")
-    return "\n".join(lines)
+    names = [path.name for path in (*result.stems.values(), result.residual) if path]
+    lines = [f"{result.input_path.name}: {', '.join(names)}"]
+    if result.labels.origin == "detected":
+        lines.append(f"  seen:   {_describe_labels(result.labels)}")
+    if len(result.stems) == 1 and not result.residual:
+        lines.append("  note:   one instrument alone, so its stem is the recording itself")
+    if not result.report.exists():
+        return "\n".join([*lines, f"  folder: {result.output_dir} (dry run: nothing was written)"])
+    return "\n".join([*lines, f"  folder: {result.output_dir}", f"  page:   {result.report}"])
+
+
+def _describe_labels(labels) -> str:
+    confidences = dict(zip(labels.taxonomy, labels.label_vector))
+    return ", ".join(f"{name} {confidences[name]:.2f}" for name in labels.instruments)
 
 
 def _describe_annotation(result) -> str:
-    found = ", ".join(
-        f"{name} {result.labels.label_vector[result.labels.taxonomy.index(name)]:.2f}"
-        for name in result.labels.instruments
-    )
+    found = _describe_labels(result.labels)
     files = ", ".join(map(str, result.files.values()))
     return f"{result.input_path.name}: {found or 'no instrument above the threshold'}\n  files: {files}"
 
@@ -258,7 +265,7 @@ class _ProgressBar:
             self.stage = stage
             self.bar = tqdm(
                 desc=f"{self.name}: {stage}",
-                total=round(total, 1) or None,
+                total=total or None,
                 unit="s",
                 bar_format="{desc} {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s [{elapsed}<{remaining}]"
                 if total

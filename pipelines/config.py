@@ -51,7 +51,7 @@ class SeparateConfig:
     """How a performance is separated and what is written.
 
     Attributes:
-        instruments: names, abbreviations or aliases of what plays; None to look at the video.
+        instruments: names, abbreviations or aliases of what plays, as a tuple or as "vn,vc"; None to look at the video.
         all_instruments: assume that any instrument may play.
         model: name of a packaged model or path of a `.keras` file.
         detector: as `vision.detector.create_detector` takes it.
@@ -65,7 +65,7 @@ class SeparateConfig:
         dry_run: look and plan, write nothing.
     """
 
-    instruments: tuple[str, ...] | None = None
+    instruments: tuple[str, ...] | str | None = None
     all_instruments: bool = False
     model: str = "default"
     detector: str = "embedded"

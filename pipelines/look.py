@@ -1,6 +1,7 @@
 """The vision stage over one video: detections, pooled labels and a few pictures, in memory that does not grow."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -85,11 +86,13 @@ def look(
     shown = EvenlySpread(num_shown)
     detections: list[Detection] = []
     size, num_video_frames = (0, 0), 0
-    for frame, found in detector.iter_detections(_reporting(frames, info, progress)):
-        detections.extend(found)
-        shown.offer((frame, tuple(found)))
-        size = (frame.picture.shape[1], frame.picture.shape[0])
-        num_video_frames += 1
+    # Closed here even if the detector fails: an error keeps its frames alive, and ffmpeg must not wait for that.
+    with closing(frames):
+        for frame, found in detector.iter_detections(_reporting(frames, info, progress)):
+            detections.extend(found)
+            shown.offer((frame, tuple(found)))
+            size = (frame.picture.shape[1], frame.picture.shape[0])
+            num_video_frames += 1
     labels = pool_detections(
         detections, detector.taxonomy, DEFAULT_THRESHOLD if threshold is None else threshold
     )

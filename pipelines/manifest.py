@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from audio.models import resolve_name
 from av_sep import __version__
 from av_sep.media import replace_when_complete
 from av_sep.types import InstrumentLabels
@@ -44,7 +45,7 @@ def write(
         },
         "settings": dataclasses.asdict(config),
         "model": {
-            "name": config.model,
+            "name": resolve_name(config.model),
             "class": type(model).__name__,
             "sample_rate_hz": model.sample_rate_hz,
             "source_names": list(model.source_names),

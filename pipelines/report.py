@@ -9,6 +9,7 @@ import cv2
 import jinja2
 import numpy as np
 
+from audio.models import resolve_name
 from av_sep import __version__
 from av_sep.instruments import URMP_13
 from av_sep.media import replace_when_complete
@@ -25,7 +26,9 @@ FRAME_HEIGHT = 360
 JPEG_QUALITY = 80
 
 
-def write(path: Path, plan: "SeparationPlan", stems: "dict[str, WrittenStem]", config: SeparateConfig) -> None:
+def write(
+    path: Path, plan: "SeparationPlan", stems: "dict[str, WrittenStem]", config: SeparateConfig, model_rate_hz: int
+) -> None:
     """Writes the page of one separation beside its stems."""
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True)
     # One scale for all, so that quiet stems look quiet, and yet nothing is a thin line on a quiet recording.
@@ -35,7 +38,8 @@ def write(path: Path, plan: "SeparationPlan", stems: "dict[str, WrittenStem]", c
         input_name=plan.info.path.name,
         info=plan.info,
         version=__version__,
-        model=config.model,
+        model=resolve_name(config.model),
+        model_rate_hz=model_rate_hz,
         labels=plan.labels,
         rows=_label_rows(plan),
         frames=_frames(plan.sighting) if plan.sighting else [],
@@ -86,7 +90,7 @@ def _stem(name: str, stem: "WrittenStem", loudest: float) -> dict:
     return {
         "title": name.replace("_", " "),
         "file": stem.path.name,
-        "level": f"{level_db:.1f} dB" if math.isfinite(level_db) else "silent",
+        "level": f"{level_db:.1f} dB RMS" if math.isfinite(level_db) else "silent",
         "num_clipped": stem.num_clipped,
         "png": base64.b64encode(stem.picture.png(loudest)).decode(),
     }

@@ -4,15 +4,16 @@ Everything appears under `<output_dir>/<input's stem>/` at once, when complete: 
 `residual.<format>` if asked for, `manifest.json` and `report.html`.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from audio.models import load_model
+from audio.models import load_model, resolve_name
 from audio.resampling import StreamResampler
 from audio.separator import Separator
 from av_sep.errors import ParameterError
@@ -29,6 +30,7 @@ from vision.detector import InstrumentDetector, create_detector
 from vision.labels import labels_for_all, labels_from_instruments
 
 RESIDUAL = "residual"
+WORTH_NAMING = 0.1  # a guess below this confidence would only confuse
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +64,8 @@ class SeparationRunner:
     """
 
     def __init__(self, config: SeparateConfig):
+        if isinstance(config.instruments, str):
+            config = replace(config, instruments=URMP_13.parse_list(config.instruments))
         _validate(config)
         self.config = config
         self._separator: Separator | None = None
@@ -119,7 +123,7 @@ class SeparationRunner:
             stems = self._write_stems(plan, label_vector, staging, progress)
             plan.seconds["separating"] = time.perf_counter() - started
             manifest.write(staging / "manifest.json", plan, stems, self.config, self.separator.model)
-            report.write(staging / "report.html", plan, stems, self.config)
+            report.write(staging / "report.html", plan, stems, self.config, self.separator.model.sample_rate_hz)
         return self._result(plan, {name: plan.directory / stem.path.name for name, stem in stems.items()})
 
     def _labels(self, path: Path, info: MediaInfo, progress: Progress) -> tuple[InstrumentLabels, Sighting | None]:
@@ -200,7 +204,7 @@ class SeparationRunner:
             manifest=plan.directory / "manifest.json",
             report=plan.directory / "report.html",
             duration_seconds=plan.info.duration_seconds,
-            model=self.config.model,
+            model=resolve_name(self.config.model),
         )
 
 
@@ -231,7 +235,7 @@ def _at_rate(reader: AudioReader, rate: int) -> Iterator[np.ndarray]:
 
 def _validate(config: SeparateConfig) -> None:
     if config.instruments is not None and config.all_instruments:
-        raise ParameterError("Expected either instruments or all of them, not both. Received: both")
+        raise ParameterError("Expected either --instruments or --all. Received: both")
     if config.instruments is not None:
         # A misspelt name is told before anything slow begins.
         labels_from_instruments(config.instruments, URMP_13)
@@ -241,14 +245,20 @@ def _validate(config: SeparateConfig) -> None:
         raise ParameterError(f"Expected a bit depth among {BIT_DEPTHS}. Received: {config.bit_depth}")
     if config.sample_rate_hz is not None and not 1000 <= config.sample_rate_hz <= 768_000:
         raise ParameterError(f"Expected a sample rate of 1,000 to 768,000 Hz. Received: {config.sample_rate_hz}")
+    if not (math.isfinite(config.frames_per_second) and config.frames_per_second > 0):
+        raise ParameterError(f"Expected frames_per_second above 0. Received: {config.frames_per_second}")
     if config.threshold is not None and not 0 <= config.threshold <= 1:
         raise ParameterError(f"Expected a threshold in [0, 1]. Received: {config.threshold}")
 
 
 def _nothing_seen(labels: InstrumentLabels, path: Path) -> str:
     likeliest = int(np.argmax(labels.label_vector))
+    confidence = float(labels.label_vector[likeliest])
+    if confidence < WORTH_NAMING:
+        seen, advice = "nothing looks like one of them", ""
+    else:
+        seen, advice = f"best guess: {labels.taxonomy[likeliest]}, {confidence:.2f}", ", or lower --threshold"
     return (
-        f"No instrument was seen with a confidence of {labels.threshold:.2f} or more (best guess:"
-        f" {labels.taxonomy[likeliest]}, {labels.label_vector[likeliest]:.2f}). Name them with --instruments, e.g."
-        f" --instruments vn,vc, or lower --threshold. Received: {path}"
+        f"No instrument of the {len(labels.taxonomy)} was seen with a confidence of {labels.threshold:.2f} or more"
+        f" ({seen}). Name them with --instruments, e.g. --instruments vn,vc{advice}. Received: {path}"
     )

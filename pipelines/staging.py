@@ -33,6 +33,7 @@ def staged_folder(directory: Path, *, overwrite: bool) -> Iterator[Path]:
     """
     require_free(directory, overwrite=overwrite)
     staging = directory.with_name(f".{secrets.token_hex(8)}.part")
+    parent_is_new = not directory.parent.exists()
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         staging.mkdir()
@@ -43,6 +44,8 @@ def staged_folder(directory: Path, *, overwrite: bool) -> Iterator[Path]:
         _take_name(staging, directory)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+        if parent_is_new and not any(directory.parent.iterdir()):
+            directory.parent.rmdir()
 
 
 def _take_name(staging: Path, directory: Path) -> None:

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from fractions import Fraction
 from typing import Any
 
@@ -20,7 +20,7 @@ _SCALE_FLAGS = "bicubic+accurate_rnd+full_chroma_int"
 
 def video_frames(
     path: str | os.PathLike[str], *, frames_per_second: float = 1.0, max_height: int | None = None
-) -> Iterator[VideoFrame]:
+) -> Generator[VideoFrame, None, None]:
     """Pictures of the first video stream, as they would be seen on a screen at the instants 0, 1/fps, 2/fps, ...
 
     Frame k shows what is on display at k / frames_per_second seconds from the start of the file: the last picture
@@ -72,7 +72,7 @@ def _pictures(info: MediaInfo, rate: Fraction, width: int, height: int) -> Any:
     return with_common_start(output, source, "a:0") if info.has_audio else output
 
 
-def _stream(headers: MediaHeaders, rate: Fraction, width: int, height: int) -> Iterator[VideoFrame]:
+def _stream(headers: MediaHeaders, rate: Fraction, width: int, height: int) -> Generator[VideoFrame, None, None]:
     num_bytes = width * height * 3
     num_frames = 0
     with FfmpegProcess(_pictures(headers.info, rate, width, height)) as process:

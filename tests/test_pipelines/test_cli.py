@@ -103,6 +103,13 @@ def test_debug_shows_the_traceback(tmp_path):
     assert outcome.exit_code == 2 and "Traceback" in outcome.stderr and "MediaError" in outcome.stderr
 
 
+def test_detector_that_cannot_be_loaded_is_one_line(film, tmp_path):
+    command = [sys.executable, "-m", "pipelines", "annotate", film, "-o", tmp_path, "--detector", f"hub:{tmp_path}/no"]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1 and "SavedModel" in done.stderr
+
+
 def test_batch_finishes_the_good_and_lists_the_bad(duet, bad_inputs, tmp_path):
     empty, _ = bad_inputs["empty"]
     outcome = invoke(*SEPARATE, tmp_path / "out", empty, tmp_path / "nowhere.mp4", duet)
@@ -124,6 +131,14 @@ def test_two_inputs_of_one_name_do_not_overwrite_each_other(duet, film, tmp_path
     kept, _ = read_audio(tmp_path / "out" / "duet" / "tuba.wav")
     total = kept + read_audio(tmp_path / "out" / "duet" / "violin.wav")[0]
     assert abs(total - waveform).max() < 1e-6
+
+
+def test_json_lists_failures_too(duet, bad_inputs, tmp_path):
+    empty, _ = bad_inputs["empty"]
+    outcome = invoke(*SEPARATE, tmp_path / "out", duet, empty, "--json")
+    done, failed = json.loads(outcome.stdout)
+    assert done["input"] == str(duet) and failed["input"] == str(empty)
+    assert "empty" in failed["error"] and outcome.exit_code == 2
 
 
 def test_folder_is_searched(duet, tmp_path):

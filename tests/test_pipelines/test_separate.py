@@ -127,6 +127,11 @@ def test_sound_alone_asks_for_instruments(duet, tmp_path):
         av_sep.separate(duet, tmp_path, model="wiener")
 
 
+def test_instruments_may_be_written_as_on_the_command_line(duet, tmp_path):
+    result = av_sep.separate(duet, tmp_path, model="wiener", instruments="tba,vn")
+    assert list(result.stems) == ["violin", "tuba"]
+
+
 def test_all_instruments_gives_thirteen_stems_that_add_up(duet, tmp_path):
     result = av_sep.separate(duet, tmp_path, model="wiener", all_instruments=True)
     assert len(result.stems) == 13

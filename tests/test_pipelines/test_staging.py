@@ -27,6 +27,14 @@ def test_failure_keeps_the_old_folder(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+def test_failure_leaves_no_new_empty_folder(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        with staged_folder(tmp_path / "new" / "out", overwrite=False) as staging:
+            (staging / "new.wav").write_text("half")
+            raise KeyboardInterrupt
+    assert not list(tmp_path.iterdir())
+
+
 def test_overwrite_replaces_everything(tmp_path):
     target = tmp_path / "out"
     target.mkdir()
