@@ -10,6 +10,7 @@ Cost: about a minute on two cores.
 """
 
 import json
+import sys
 from pathlib import Path
 
 import click
@@ -21,6 +22,7 @@ from av_sep.errors import MediaError, ParameterError
 from av_sep.instruments import URMP_13
 from av_sep.media import read_audio
 from av_sep.types import SeparationResult
+from pipelines.progress import TerminalProgress
 from pipelines.quiet import silence_native_libraries
 
 DEMO = Path(__file__).parent / "demo"
@@ -37,7 +39,9 @@ def main(output: Path, instruments: str | None, model: str) -> None:
     click.echo(f"{demo['title']}\nSeparating {DEMO / demo['video']} ...")
     names = URMP_13.parse_list(instruments) if instruments else None
     try:
-        result = av_sep.separate(DEMO / demo["video"], output, instruments=names, model=model, overwrite=True)
+        with TerminalProgress(demo["video"], shown=sys.stderr.isatty()) as bar:
+            settings = {"instruments": names, "model": model, "overwrite": True}
+            result = av_sep.separate(DEMO / demo["video"], output, progress=bar, **settings)
     except (ParameterError, MediaError) as error:
         raise click.ClickException(str(error)) from error
     references = {name: read_audio(DEMO / path)[0] for name, path in demo["stems"].items()}

@@ -17,6 +17,7 @@ import click
 from av_sep import __version__
 from av_sep.errors import MediaError, ParameterError
 from av_sep.instruments import URMP_13
+from pipelines.progress import TerminalProgress
 from pipelines.quiet import silence_native_libraries
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def _run_all(inputs, output_dir, make_runner, describe, *, quiet: bool, as_json:
         runner = make_runner()
 
         def run_one(path: Path) -> Any:
-            with _ProgressBar(path.name, shown=not quiet and sys.stderr.isatty()) as bar:
+            with TerminalProgress(path.name, shown=not quiet and sys.stderr.isatty()) as bar:
                 result = runner.run(path, output_dir, bar)
             if not quiet and not as_json:
                 click.echo(describe(result))
@@ -245,41 +246,3 @@ def _as_json(result) -> dict:
         files = {"output_dir": str(result.output_dir), "stems": stems, "residual": residual}
         return {**described, **files, "manifest": str(result.manifest), "report": str(result.report)}
     return {**described, "files": {kind: str(path) for kind, path in result.files.items()}}
-
-
-class _ProgressBar:
-    """Turns progress callbacks into one terminal bar per stage."""
-
-    def __init__(self, name: str, *, shown: bool):
-        self.name, self.shown = name, shown
-        self.stage: str | None = None
-        self.bar: Any = None
-
-    def __call__(self, stage: str, done: float, total: float) -> None:
-        if not self.shown:
-            return
-        if stage != self.stage:
-            self._close()
-            from tqdm import tqdm
-
-            self.stage = stage
-            self.bar = tqdm(
-                desc=f"{self.name}: {stage}",
-                total=total or None,
-                unit="s",
-                bar_format="{desc} {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s [{elapsed}<{remaining}]"
-                if total
-                else None,
-            )
-        self.bar.n = min(done, self.bar.total) if self.bar.total else done
-        self.bar.refresh()
-
-    def _close(self) -> None:
-        if self.bar is not None:
-            self.bar.close()
-
-    def __enter__(self) -> "_ProgressBar":
-        return self
-
-    def __exit__(self, *exception) -> None:
-        self._close()
