@@ -5,14 +5,14 @@ from pathlib import Path
 
 import cv2
 
-from av_sep.errors import MediaError, ParameterError
+from av_sep.errors import ParameterError
 from av_sep.media import probe, replace_when_complete
 from av_sep.types import AnnotationResult
 from pipelines.annotation_formats import FORMATS, SUFFIXES, write_coco, write_csv, write_json
 from pipelines.config import AnnotateConfig
-from pipelines.look import Sighting, look
+from pipelines.look import Looker, Sighting
 from pipelines.progress import Progress, silent
-from vision.detector import InstrumentDetector, create_detector
+from pipelines.staging import make_folder, require_free
 from vision.overlay import contact_sheet, draw_detections
 
 
@@ -31,17 +31,10 @@ class AnnotationRunner:
         if unknown or not config.formats:
             received = ", ".join(unknown) or "none"
             raise ParameterError(f"Expected formats among {', '.join(FORMATS)}. Received: {received}")
-        if config.threshold is not None and not 0 <= config.threshold <= 1:
-            raise ParameterError(f"Expected a threshold in [0, 1]. Received: {config.threshold}")
         self.config = config
-        self._detector: InstrumentDetector | None = None
-
-    @property
-    def detector(self) -> InstrumentDetector:
-        """The detector that the settings ask for."""
-        if self._detector is None:
-            self._detector = create_detector(self.config.detector)
-        return self._detector
+        self.looker = Looker(
+            config.detector, frames_per_second=config.frames_per_second, threshold=config.threshold
+        )
 
     def run(self, input_path: str | Path, output_dir: str | Path, progress: Progress = silent) -> AnnotationResult:
         """Looks at one video and writes its label files.
@@ -58,19 +51,11 @@ class AnnotationRunner:
         path, folder = Path(input_path), Path(output_dir)
         wanted = [*self.config.formats, *(["overlay"] if self.config.overlay else [])]
         files = {kind: folder / f"{path.stem}{SUFFIXES[kind]}" for kind in wanted}
-        existing = [file for file in files.values() if file.exists()]
-        if existing and not self.config.overwrite:
-            raise ParameterError(f"The output exists already; add --overwrite to replace it. Received: {existing[0]}")
+        for file in files.values():
+            require_free(file, overwrite=self.config.overwrite)
         info = probe(path)
-        sighting = look(
-            path,
-            info,
-            self.detector,
-            frames_per_second=self.config.frames_per_second,
-            threshold=self.config.threshold,
-            progress=progress,
-        )
-        _make_folder(folder)
+        sighting = self.looker.look(path, info, progress)
+        make_folder(folder)
         self._write(files, info, sighting)
         return AnnotationResult(path, sighting.labels, sighting.detections, files)
 
@@ -80,7 +65,7 @@ class AnnotationRunner:
         if "csv" in files:
             write_csv(files["csv"], sighting)
         if "coco" in files:
-            write_coco(files["coco"], info, sighting, self.detector.taxonomy)
+            write_coco(files["coco"], info, sighting, self.looker.detector.taxonomy)
         if "overlay" in files:
             sheet = contact_sheet([draw_detections(frame.picture, found) for frame, found in sighting.shown])
             _, data = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
@@ -104,10 +89,3 @@ def annotate(
         ParameterError: for settings that cannot be used.
     """
     return AnnotationRunner(AnnotateConfig(**settings)).run(input_path, output_dir, progress)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MediaError(f"Cannot write to {folder}: {error.strerror or error}") from error

@@ -234,11 +234,12 @@ def _describe_annotation(result) -> str:
 
 
 def _as_json(result) -> dict:
-    labels = result.labels
+    from pipelines.look import confidences
+
     described = {
         "input": str(result.input_path),
-        "instruments": list(labels.instruments),
-        "label_vector": {n: round(float(v), 4) for n, v in zip(labels.taxonomy, labels.label_vector)},
+        "instruments": list(result.labels.instruments),
+        "label_vector": confidences(result.labels),
     }
     if hasattr(result, "stems"):
         stems = {name: str(path) for name, path in result.stems.items()}

@@ -4,11 +4,11 @@ Everything appears under `<output_dir>/<input's stem>/` at once, when complete: 
 `residual.<format>` if asked for, `manifest.json` and `report.html`.
 """
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +22,10 @@ from av_sep.media import AUDIO_FORMATS, BIT_DEPTHS, AudioReader, AudioWriter, op
 from av_sep.types import InstrumentLabels, MediaInfo, SeparationResult
 from pipelines import manifest, report
 from pipelines.config import SeparateConfig
-from pipelines.look import Sighting, look
+from pipelines.look import Looker, Sighting
 from pipelines.progress import Progress, silent
 from pipelines.staging import require_free, staged_folder
 from pipelines.stem_picture import StemPicture
-from vision.detector import InstrumentDetector, create_detector
 from vision.labels import labels_for_all, labels_from_instruments
 
 RESIDUAL = "residual"
@@ -68,23 +67,14 @@ class SeparationRunner:
             config = replace(config, instruments=URMP_13.parse_list(config.instruments))
         _validate(config)
         self.config = config
-        self._separator: Separator | None = None
-        self._detector: InstrumentDetector | None = None
+        self.looker = Looker(
+            config.detector, frames_per_second=config.frames_per_second, threshold=config.threshold
+        )
 
-    @property
+    @cached_property
     def separator(self) -> Separator:
         """The separator that the settings ask for."""
-        if self._separator is None:
-            model = load_model(self.config.model)
-            self._separator = Separator(model, mixture_consistency=not self.config.residual)
-        return self._separator
-
-    @property
-    def detector(self) -> InstrumentDetector:
-        """The detector that the settings ask for."""
-        if self._detector is None:
-            self._detector = create_detector(self.config.detector)
-        return self._detector
+        return Separator(load_model(self.config.model), mixture_consistency=not self.config.residual)
 
     def plan(self, input_path: Path, output_dir: Path, progress: Progress = silent) -> SeparationPlan:
         """Looks at one input without writing anything; see `run` for arguments and errors."""
@@ -136,14 +126,7 @@ class SeparationRunner:
                 "This file has sound but no pictures, so nobody can see what plays. Expected --instruments, e.g."
                 f" --instruments vn,vc, or --all. Received: {path}"
             )
-        sighting = look(
-            path,
-            info,
-            self.detector,
-            frames_per_second=self.config.frames_per_second,
-            threshold=self.config.threshold,
-            progress=progress,
-        )
+        sighting = self.looker.look(path, info, progress)
         if not sighting.labels.instruments:
             raise ParameterError(_nothing_seen(sighting.labels, path))
         return sighting.labels, sighting
@@ -245,10 +228,6 @@ def _validate(config: SeparateConfig) -> None:
         raise ParameterError(f"Expected a bit depth among {BIT_DEPTHS}. Received: {config.bit_depth}")
     if config.sample_rate_hz is not None and not 1000 <= config.sample_rate_hz <= 768_000:
         raise ParameterError(f"Expected a sample rate of 1,000 to 768,000 Hz. Received: {config.sample_rate_hz}")
-    if not (math.isfinite(config.frames_per_second) and config.frames_per_second > 0):
-        raise ParameterError(f"Expected frames_per_second above 0. Received: {config.frames_per_second}")
-    if config.threshold is not None and not 0 <= config.threshold <= 1:
-        raise ParameterError(f"Expected a threshold in [0, 1]. Received: {config.threshold}")
 
 
 def _nothing_seen(labels: InstrumentLabels, path: Path) -> str:

@@ -10,15 +10,31 @@ from pathlib import Path
 from av_sep.errors import MediaError, ParameterError
 
 
-def require_free(directory: Path, *, overwrite: bool) -> None:
-    """Refuses a folder that holds something already.
+def require_free(path: Path, *, overwrite: bool) -> None:
+    """Refuses a place that holds something already.
 
     Raises:
         ParameterError: if it exists, is not an empty folder, and may not be replaced.
     """
-    if overwrite or not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
+    if overwrite or not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
-    raise ParameterError(f"The output exists already; add --overwrite to replace it. Received: {directory}")
+    raise ParameterError(f"The output exists already; add --overwrite to replace it. Received: {path}")
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder and those above it, where they are missing.
+
+    Raises:
+        MediaError: where that is not possible.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_write_to(folder, error) from error
+
+
+def _cannot_write_to(folder: Path, error: OSError) -> MediaError:
+    return MediaError(f"Cannot write to {folder}: {error.strerror or error}")
 
 
 @contextmanager
@@ -34,11 +50,11 @@ def staged_folder(directory: Path, *, overwrite: bool) -> Iterator[Path]:
     require_free(directory, overwrite=overwrite)
     staging = directory.with_name(f".{secrets.token_hex(8)}.part")
     parent_is_new = not directory.parent.exists()
+    make_folder(directory.parent)
     try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
         staging.mkdir()
     except OSError as error:
-        raise MediaError(f"Cannot write to {directory.parent}: {error.strerror or error}") from error
+        raise _cannot_write_to(directory.parent, error) from error
     try:
         yield staging
         _take_name(staging, directory)
