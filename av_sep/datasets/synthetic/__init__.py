@@ -1,0 +1,1 @@
+"""Made chamber music: scores by rule or from files, played by recorded notes or soundfonts, in URMP's own layout."""

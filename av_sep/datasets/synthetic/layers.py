@@ -1,0 +1,62 @@
+"""Pictures with opacity, laid over one another.
+
+Conventions:
+    a layer is uint8 RGBA `[height, width, 4]` with its colours already multiplied by the opacity, so that shrinking,
+    bending and laying over need no division and leave no dark rims. Opacity 255 is solid.
+"""
+
+import cv2
+import numpy as np
+
+# Fainter than this is not seen: an opacity of 6 % on a picture that is then compressed.
+VISIBLE_OPACITY = 16
+
+
+def premultiplied(colours: np.ndarray, opacity: np.ndarray) -> np.ndarray:
+    """A layer from uint8 RGB `[height, width, 3]` and uint8 opacity `[height, width]`."""
+    factor = np.repeat(opacity[..., None], 3, axis=2)
+    return np.dstack([cv2.multiply(colours, factor, scale=1 / 255), opacity])
+
+
+def visible_box(layer: np.ndarray) -> tuple[int, int, int, int] | None:
+    """Tight box of what is seen of a layer: left, top, right and bottom, the last two exclusive; None for nothing."""
+    seen = layer[..., 3] >= VISIBLE_OPACITY
+    rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
+    if not len(rows):
+        return None
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def resized(layer: np.ndarray, factor: float) -> np.ndarray:
+    """A layer `factor` times as large, at least one pixel each way."""
+    height, width = (max(1, round(size * factor)) for size in layer.shape[:2])
+    return cv2.resize(layer, (width, height), interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
+
+
+def leaning(layer: np.ndarray, lean_pixels: float, margin: int) -> np.ndarray:
+    """A layer whose top stands `lean_pixels` to the right of where it stood while its bottom stays.
+
+    Args:
+        layer: `[height, width, 4]`.
+        lean_pixels: negative for the left.
+        margin: transparent columns to add on either side, at least as many as the largest lean.
+
+    Returns:
+        `[height, width + 2 * margin, 4]`.
+    """
+    height, width = layer.shape[:2]
+    slope = -lean_pixels / height
+    matrix = np.array([[1.0, slope, margin + lean_pixels], [0.0, 1.0, 0.0]])
+    return cv2.warpAffine(layer, matrix, (width + 2 * margin, height), flags=cv2.INTER_LINEAR)
+
+
+def lay_over(picture: np.ndarray, layer: np.ndarray, left: int, top: int) -> None:
+    """Lay a layer over uint8 RGB `[height, width, 3]`, in place; what hangs over the edges is cut off."""
+    x1, y1 = max(0, left), max(0, top)
+    x2, y2 = min(picture.shape[1], left + layer.shape[1]), min(picture.shape[0], top + layer.shape[0])
+    if x1 >= x2 or y1 >= y2:
+        return
+    inside = layer[y1 - top : y2 - top, x1 - left : x2 - left]
+    under = picture[y1:y2, x1:x2]
+    let_through = cv2.cvtColor(255 - inside[..., 3], cv2.COLOR_GRAY2RGB)
+    picture[y1:y2, x1:x2] = cv2.add(cv2.multiply(under, let_through, scale=1 / 255), inside[..., :3])
