@@ -1,11 +1,13 @@
 """Sound out of any media file, block by block.
 
-ffmpeg decodes the first sound stream into a pipe in Sun's AU format (big-endian float32 after a 24-byte header): unlike
-headerless samples, it says which rate and how many channels really come. Time zero is the start of the file, as it is
-for `video_frames`: where the sound starts later than the pictures, silence is put before it, and gaps in the
-timestamps of more than a tenth of a second are filled likewise, so that sound and pictures stay together.
+ffmpeg decodes one sound stream, the first unless another is asked for, into a pipe in Sun's AU format (big-endian
+float32 after a 24-byte header): unlike headerless samples, it says which rate and how many channels really come. Time
+zero is the start of the file, as it is for `video_frames`: where the sound starts later than the pictures or than
+another sound stream, silence is put before it, and gaps in the timestamps of more than a tenth of a second are filled
+likewise, so that sound and pictures stay together.
 """
 
+import operator
 import os
 import struct
 from collections.abc import Iterator
@@ -20,8 +22,7 @@ from av_sep.errors import MediaError, ParameterError
 from av_sep.media.damage import require_whole
 from av_sep.media.ffmpeg import FfmpegProcess, media_input, with_common_start
 from av_sep.media.files import shown
-from av_sep.media.probe import read_headers, require_sound
-from av_sep.types import MediaInfo
+from av_sep.media.probe import MediaHeaders, read_headers, require_sound_stream
 
 _AU_HEADER = struct.Struct(">4s5I")
 _AU_FLOAT32 = 6
@@ -29,29 +30,31 @@ _BYTES_PER_SAMPLE = 4
 
 
 class AudioReader:
-    """The first sound stream of a media file, decoded while it is read; use it as a context manager.
+    """One sound stream of a media file, decoded while it is read; use it as a context manager.
 
     Attributes:
         path: the file.
-        sample_rate_hz: the file's own.
-        num_channels: the file's own.
+        stream_index: which of the file's sound streams, counted from 0.
+        sample_rate_hz: the stream's own.
+        num_channels: the stream's own.
         duration_seconds: as the headers promise it, 0.0 where they do not; good for a progress bar, not for allocation.
         num_samples_read: samples per channel that `blocks` has given so far.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, block_samples: int = 65536):
+    def __init__(self, path: str | os.PathLike[str], *, block_samples: int = 65536, stream_index: int = 0):
         """Open the file and decode its beginning. See `open_audio`."""
         if block_samples < 1:
             raise ParameterError(f"Expected block_samples of at least 1. Received: {block_samples}")
+        self.stream_index = _checked_index(stream_index)
         self._headers = read_headers(path)
-        require_sound(self._headers.info)
+        require_sound_stream(self._headers, self.stream_index)
         self.path = Path(path)
         self.duration_seconds = self._headers.info.duration_seconds
         self.num_samples_read = 0
         self._block_samples = block_samples
         self._exhausted = False
         with ExitStack() as stack:
-            self._process = stack.enter_context(FfmpegProcess(_sound(self._headers.info)))
+            self._process = stack.enter_context(FfmpegProcess(_sound(self._headers, self.stream_index)))
             self.sample_rate_hz, self.num_channels = self._read_au_header()
             # Read now, so that a file without sound fails here and not after the caller has prepared everything.
             self._first_block: np.ndarray | None = self._read_block()
@@ -127,15 +130,27 @@ class AudioReader:
         self.close()
 
 
-def _sound(info: MediaInfo) -> Any:
-    """ffmpeg-python's output node: the first sound stream, placed in the file's time."""
-    source = media_input(info.path)
-    output = source["a:0"].filter("aresample", first_pts=0).output("pipe:", format="au", acodec="pcm_f32be")
-    return with_common_start(output, source, "V:0") if info.has_video else output
+def _checked_index(stream_index: int) -> int:
+    try:
+        index = operator.index(stream_index)
+    except TypeError:
+        index = -1
+    if index < 0:
+        raise ParameterError(f"Expected a stream_index of 0 or more. Received: {stream_index!r}")
+    return index
 
 
-def open_audio(path: str | os.PathLike[str], *, block_samples: int = 65536) -> AudioReader:
-    """Open the first sound stream of a media file for reading block by block.
+def _sound(headers: MediaHeaders, stream_index: int) -> Any:
+    """ffmpeg-python's output node: one sound stream, placed in the file's time."""
+    source = media_input(headers.info.path)
+    stream = source[f"a:{stream_index}"].filter("aresample", first_pts=0)
+    output = stream.output("pipe:", format="au", acodec="pcm_f32be")
+    others = ["V:0"] * headers.info.has_video + ["a"] * (headers.num_sound_streams > 1)
+    return with_common_start(output, source, *others)
+
+
+def open_audio(path: str | os.PathLike[str], *, block_samples: int = 65536, stream_index: int = 0) -> AudioReader:
+    """Open a sound stream of a media file for reading block by block.
 
         with open_audio("concert.mp4") as reader:
             for block in reader.blocks():    # float32 [time, channels]
@@ -147,19 +162,25 @@ def open_audio(path: str | os.PathLike[str], *, block_samples: int = 65536) -> A
     Args:
         path: any file that ffmpeg can read.
         block_samples: most samples per channel in one block.
+        stream_index: which of the file's sound streams, counted from 0 (a MUSDB18 file holds five). All streams of a
+            file share one time line: where one starts later than another, silence is put before it.
 
     Raises:
-        MediaError: for a file that cannot be opened, has no sound stream or no sound in it.
-        ParameterError: for `block_samples` below 1.
+        MediaError: for a file that cannot be opened, has no such sound stream or no sound in it.
+        ParameterError: for `block_samples` below 1 and a `stream_index` below 0.
     """
-    return AudioReader(path, block_samples=block_samples)
+    return AudioReader(path, block_samples=block_samples, stream_index=stream_index)
 
 
-def read_audio(path: str | os.PathLike[str]) -> tuple[np.ndarray, int]:
+def read_audio(path: str | os.PathLike[str], stream_index: int = 0) -> tuple[np.ndarray, int]:
     """The whole sound of a short file: waveform, float32 `[time, channels]`, and its sample rate in Hz.
 
+    Args:
+        path: any file that ffmpeg can read.
+        stream_index: which of its sound streams, counted from 0.
+
     Raises:
-        MediaError: as `open_audio` and `AudioReader.blocks`.
+        MediaError, ParameterError: as `open_audio` and `AudioReader.blocks`.
     """
-    with open_audio(path) as reader:
+    with open_audio(path, stream_index=stream_index) as reader:
         return np.concatenate(list(reader.blocks())), reader.sample_rate_hz

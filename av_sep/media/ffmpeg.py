@@ -83,18 +83,19 @@ def media_input(path: str | os.PathLike[str]) -> Any:
     return ffmpeg.input(file_url(path), protocol_whitelist="file")
 
 
-def with_common_start(output: Any, source: Any, others: str) -> Any:
+def with_common_start(output: Any, source: Any, *others: str) -> Any:
     """An output node that counts its time from the start of the file, even if the stream it takes starts later.
 
     In formats whose clocks may jump (MPEG transport streams, Ogg), ffmpeg takes the first of the streams *in use* for
-    the start of the file. So the other kind of stream is put to use: copied to nowhere, for no time at all.
+    the start of the file. So the others are put to use as well: copied to nowhere, for no time at all.
 
     Args:
         output: the node to extend.
         source: the input node.
         others: which streams of it to put to use, in ffmpeg's words.
     """
-    return ffmpeg.merge_outputs(output, source[others].output("pipe:", format="null", c="copy", t=0))
+    unused = [source[streams].output("pipe:", format="null", c="copy", t=0) for streams in others]
+    return ffmpeg.merge_outputs(output, *unused) if unused else output
 
 
 class FfmpegProcess:

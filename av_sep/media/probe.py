@@ -48,11 +48,13 @@ class MediaHeaders:
         duration_is_estimate: True where the file does not state its duration and ffmpeg guessed it from the bit rate.
         promised_bytes_ratio: the size that the file claims for itself over the size it has; 1.0 where it is whole or
             makes no claim. ffmpeg passes over this in WAV and AVI files and takes what is left for the whole.
+        num_sound_streams: how many sound streams there are to choose from; `info` speaks of the first.
     """
 
     info: MediaInfo
     duration_is_estimate: bool
     promised_bytes_ratio: float
+    num_sound_streams: int
 
 
 def probe(path: str | os.PathLike[str]) -> MediaInfo:
@@ -85,7 +87,7 @@ def read_headers(path: str | os.PathLike[str]) -> MediaHeaders:
     if not info.has_audio and not info.has_video:
         raise MediaError(f"Expected a file with sound or pictures, this one has neither. Received: {shown(path)}")
     is_estimate = any("Estimating duration from bitrate" in line for line in messages)
-    return MediaHeaders(info, is_estimate, _promised_bytes_ratio(path))
+    return MediaHeaders(info, is_estimate, _promised_bytes_ratio(path), _count_sound_streams(lines))
 
 
 def _promised_bytes_ratio(path: Path) -> float:
@@ -113,6 +115,23 @@ def require_pictures(info: MediaInfo) -> None:
     """Raise MediaError unless the file has a picture stream."""
     if not info.has_video:
         raise MediaError(f"Expected a file with pictures, this one has no video stream. Received: {shown(info.path)}")
+
+
+def require_sound_stream(headers: MediaHeaders, stream_index: int) -> None:
+    """Raise MediaError unless the file has this sound stream, counted from 0."""
+    require_sound(headers.info)
+    count = headers.num_sound_streams
+    if stream_index >= count:
+        streams = "1 sound stream" if count == 1 else f"{count} sound streams"
+        raise MediaError(
+            f"Expected a file with a sound stream {stream_index} (counted from 0), this one has {streams}."
+            f" Received: {shown(headers.info.path)}"
+        )
+
+
+def _count_sound_streams(lines: list[str]) -> int:
+    matches = (_STREAM.match(line) for line in lines)
+    return sum(match is not None and match.group(1) == "Audio" for match in matches)
 
 
 def _input_section(messages: list[str]) -> list[str]:

@@ -69,7 +69,7 @@ def _pictures(info: MediaInfo, rate: Fraction, width: int, height: int) -> Any:
         .filter("scale", width, height, flags=_SCALE_FLAGS)
         .output("pipe:", format="rawvideo", pix_fmt="rgb24")
     )
-    return with_common_start(output, source, "a:0") if info.has_audio else output
+    return with_common_start(output, source, "a") if info.has_audio else output
 
 
 def _stream(headers: MediaHeaders, rate: Fraction, width: int, height: int) -> Generator[VideoFrame, None, None]:
