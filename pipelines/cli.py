@@ -1,6 +1,5 @@
 """The command line: it parses, shows progress and turns errors into one line and an exit code.
 
-Exit codes: 0 done, 2 something the user can mend (a file, an argument), 1 anything else, 130 interrupted.
 Nothing heavy is imported before a command has been chosen and its arguments parsed.
 """
 
@@ -17,13 +16,14 @@ import click
 from av_sep import __version__
 from av_sep.errors import MediaError, ParameterError
 from av_sep.instruments import URMP_13
+from pipelines.cli_errors import OTHER_FAILURE, USER_MISTAKE, one_line, one_line_errors, prefixed
+from pipelines.cli_prepare import prepare
+from pipelines.cli_workers import make_workers, worker_options
 from pipelines.progress import TerminalProgress
 from pipelines.quiet import silence_native_libraries
 
 if TYPE_CHECKING:
     from pipelines.batch import BatchOutcome
-
-USER_MISTAKE, OTHER_FAILURE, INTERRUPTED = 2, 1, 130
 
 
 def _shared_options(command: Callable) -> Callable:
@@ -92,13 +92,19 @@ def separate(inputs, output_dir, instruments, quiet, as_json, debug, **options) 
 
 
 @main.command()
-@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--output", "output_dir", default="labels", show_default=True, type=click.Path(path_type=Path))
+@click.argument("inputs", nargs=-1, required=True)
+@click.option("-o", "--output", "output_dir", default="labels", show_default=True)
 @click.option("--formats", default="json,csv,coco", show_default=True, help="Which label files to write.")
 @click.option("--overlay", is_flag=True, help="Also write a sheet of pictures with boxes.")
 @_shared_options
-def annotate(inputs, output_dir, formats, quiet, as_json, debug, **options) -> None:
-    """Detect instruments only: write labels with times, boxes and confidences for every video."""
+@worker_options(1)
+def annotate(
+    inputs, output_dir, formats, quiet, as_json, debug, processes, runner, runner_options, **options
+) -> None:
+    """Detect instruments only: write labels with times, boxes and confidences for every video.
+
+    INPUTS and OUTPUT may be URLs where Apache Beam is installed; --processes and --runner spread many videos.
+    """
     from pipelines.config import AnnotateConfig
 
     names = tuple(name.strip() for name in formats.split(",") if name.strip())
@@ -109,7 +115,22 @@ def annotate(inputs, output_dir, formats, quiet, as_json, debug, **options) -> N
 
         return AnnotationRunner(AnnotateConfig(**settings))
 
-    _run_all(inputs, output_dir, make_runner, _describe_annotation, quiet=quiet, as_json=as_json, debug=debug)
+    def spread() -> None:
+        from pipelines.annotate_many import annotate_many, annotation_tasks
+
+        tasks = annotation_tasks(inputs, output_dir, AnnotateConfig(**settings))
+        workers = make_workers(processes, runner, runner_options)
+        with TerminalProgress("annotate", shown=not quiet and sys.stderr.isatty(), unit="videos") as bar:
+            outcomes = annotate_many(tasks, workers, lambda done, total: bar("looking", float(done), float(total)))
+        results = [o.value or {"input": tasks[o.index].location, "error": o.error} for o in outcomes]
+        _print_spread(results, quiet=quiet, as_json=as_json)
+        _exit_for([outcome for outcome in outcomes if outcome.error], debug=debug)
+
+    if processes > 1 or runner != "local" or any("://" in location for location in (*inputs, output_dir)):
+        one_line_errors(spread, debug=debug)
+    else:
+        paths = [Path(given) for given in inputs]
+        _run_all(paths, Path(output_dir), make_runner, _describe_annotation, quiet=quiet, as_json=as_json, debug=debug)
 
 
 @main.command()
@@ -138,7 +159,7 @@ def train(recipe, bank_dir, output_dir, debug) -> None:
 
         click.echo(str(run_training(RECIPES[recipe](), bank_dir, output_dir)))
 
-    _one_line_errors(run, debug=debug)
+    one_line_errors(run, debug=debug)
 
 
 def _run_all(inputs, output_dir, make_runner, describe, *, quiet: bool, as_json: bool, debug: bool) -> None:
@@ -160,11 +181,30 @@ def _run_all(inputs, output_dir, make_runner, describe, *, quiet: bool, as_json:
 
         outcome = run_batch(paths, run_one)
         if as_json:
-            failed = [{"input": str(f.input_path), "error": _one_line(f.error)} for f in outcome.failures]
+            failed = [{"input": str(f.input_path), "error": one_line(f.error)} for f in outcome.failures]
             click.echo(json.dumps([*map(_as_json, outcome.results), *failed], indent=2))
         _report_failures(outcome, len(paths), debug=debug)
 
-    _one_line_errors(run, debug=debug)
+    one_line_errors(run, debug=debug)
+
+
+def _print_spread(results: list[dict], *, quiet: bool, as_json: bool) -> None:
+    """What came of many videos, as JSON or as lines; errors always."""
+    if as_json:
+        click.echo(json.dumps(results, indent=2))
+    for result in results:
+        if "error" in result:
+            click.echo(f"{result['input']}: {result['error']}", err=True)
+        elif not quiet and not as_json:
+            found = ", ".join(f"{name} {result['label_vector'][name]:.2f}" for name in result["instruments"])
+            click.echo(f"{result['input']}: {found or 'no instrument above the threshold'}")
+
+
+def _exit_for(failures: list, *, debug: bool) -> None:
+    if debug:
+        click.echo("".join(failure.details or "" for failure in failures), err=True)
+    if failures:
+        sys.exit(USER_MISTAKE if all(failure.is_users for failure in failures) else OTHER_FAILURE)
 
 
 def _report_failures(outcome: "BatchOutcome", num_inputs: int, *, debug: bool) -> None:
@@ -173,41 +213,11 @@ def _report_failures(outcome: "BatchOutcome", num_inputs: int, *, debug: bool) -
     if num_inputs > 1:
         click.echo(f"{len(outcome.failures)} of {num_inputs} inputs failed:", err=True)
     for failure in outcome.failures:
-        one_of_many = f"{failure.input_path}: {_one_line(failure.error)}"
-        click.echo(one_of_many if num_inputs > 1 else _prefixed(failure.error), err=True)
+        one_of_many = f"{failure.input_path}: {one_line(failure.error)}"
+        click.echo(one_of_many if num_inputs > 1 else prefixed(failure.error), err=True)
         if debug:
             click.echo("".join(traceback.format_exception(failure.error)), err=True)
     sys.exit(USER_MISTAKE if all(failure.is_users for failure in outcome.failures) else OTHER_FAILURE)
-
-
-def _one_line_errors(run: Callable[[], None], *, debug: bool) -> None:
-    """Runs a command; an error becomes one line and an exit code, unless the traceback is asked for."""
-    try:
-        run()
-    except (MediaError, ParameterError) as error:
-        if debug:
-            raise
-        click.echo(_prefixed(error), err=True)
-        sys.exit(USER_MISTAKE)
-    except KeyboardInterrupt:
-        click.echo("Interrupted; nothing half-finished was left behind.", err=True)
-        sys.exit(INTERRUPTED)
-    except Exception as error:  # noqa: BLE001 - the last line of defence: the user sees one line, --debug the rest
-        if debug:
-            raise
-        click.echo(_prefixed(error), err=True)
-        sys.exit(OTHER_FAILURE)
-
-
-def _prefixed(error: Exception) -> str:
-    return f"av-sep: {_one_line(error)}"
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, (MediaError, ParameterError)):
-        return text
-    return f"unexpected {type(error).__name__}: {text} (run again with --debug to see where)"
 
 
 def _describe_separation(result) -> str:
@@ -247,3 +257,6 @@ def _as_json(result) -> dict:
         files = {"output_dir": str(result.output_dir), "stems": stems, "residual": residual}
         return {**described, **files, "manifest": str(result.manifest), "report": str(result.report)}
     return {**described, "files": {kind: str(path) for kind, path in result.files.items()}}
+
+
+main.add_command(prepare)

@@ -1,4 +1,7 @@
-"""How a run says how far it is: a callback `(stage, done, total)`, both in seconds; total is 0.0 if unknown."""
+"""How a run says how far it is: a callback `(stage, done, total)`, total 0.0 if unknown.
+
+Both are seconds of sound or video where one file is worked on, and counts where many things are.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,10 +19,11 @@ class TerminalProgress:
     Args:
         name: stands before the stage.
         shown: False to say nothing.
+        unit: what is counted.
     """
 
-    def __init__(self, name: str, *, shown: bool):
-        self.name, self.shown = name, shown
+    def __init__(self, name: str, *, shown: bool, unit: str = "s"):
+        self.name, self.shown, self.unit = name, shown, unit
         self.stage: str | None = None
         self.bar: Any = None
 
@@ -34,8 +38,8 @@ class TerminalProgress:
             self.bar = tqdm(
                 desc=f"{self.name}: {stage}",
                 total=total or None,
-                unit="s",
-                bar_format="{desc} {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s [{elapsed}<{remaining}]"
+                unit=self.unit,
+                bar_format="{desc} {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} {unit} [{elapsed}<{remaining}]"
                 if total
                 else None,
             )

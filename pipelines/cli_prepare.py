@@ -1,0 +1,109 @@
+"""`av-sep prepare`: datasets into TFRecords, and a dataset for those who have none."""
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from pipelines.cli_errors import one_line_errors
+from pipelines.cli_workers import make_workers, worker_options
+from pipelines.progress import TerminalProgress
+
+if TYPE_CHECKING:
+    from pipelines.prepare import Prepared
+
+# The openers' first lines would say it too, but reading them costs importing them.
+_DATASETS = {
+    "urmp": "URMP chamber music, or an ensemble dataset in its layout (`prepare synthetic` makes one).",
+    "musdb18": "MUSDB18, stems in *.stem.mp4.",
+    "musdb18hq": "MUSDB18-HQ, stems in wav files.",
+    "medleydb": "MedleyDB.",
+    "bach10": "Bach10.",
+    "folder": "Any folder of <track>/{mixture,<instrument>}.wav, with or without video.",
+}
+
+
+@click.group()
+def prepare() -> None:
+    """Make TFRecords of a dataset, or make a dataset (synthetic)."""
+
+
+def _dataset_command(dataset: str, description: str) -> click.Command:
+    @click.argument("location", metavar="DIR")
+    @click.option("-o", "--output", required=True, help="Folder for shards and manifest; path or URL.")
+    @click.option("--split", help="The dataset's default if not given; --dry-run lists what there is.")
+    @click.option("--schema", default="compact", show_default=True, type=click.Choice(["compact", "published"]))
+    @click.option("--sample-rate", "sample_rate_hz", default=22050, show_default=True, help="Of the records, Hz.")
+    @click.option("--channels", "num_channels", default=1, show_default=True, type=click.IntRange(1, 2))
+    @click.option("--tracks-per-shard", type=click.IntRange(1), help="8, or 1 for the published schema.")
+    @click.option("--taxonomy", help="For medleydb and folder: urmp13 or musdb4.")
+    @click.option("--fps", type=float, help="Also store that many pictures per second of video.")
+    @click.option("--detector", default="known", show_default=True, help="Boxes: known, none, embedded, hub:<handle>.")
+    @click.option("--leave-out", multiple=True, metavar="TRACK", help="May be repeated; the manifest says so.")
+    @click.option("--allow-problems", is_flag=True, help="Leave out tracks that cannot be used; the manifest says so.")
+    @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
+    @click.option("--dry-run", is_flag=True, help="Check the dataset and say what would be written.")
+    @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+    @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
+    @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+    @worker_options(None)
+    def command(
+        location, output, fps, detector, dry_run, quiet, as_json, debug, processes, runner, runner_options, **settings
+    ) -> None:
+        def run() -> None:
+            from pipelines.prepare import PictureConfig, PrepareConfig
+            from pipelines.prepare import prepare as run_prepare
+
+            workers = make_workers(processes, runner, runner_options)
+            pictures = PictureConfig(fps, detector=None if detector == "none" else detector) if fps else None
+            config = PrepareConfig(pictures=pictures, **settings)
+            with TerminalProgress(dataset, shown=not quiet and sys.stderr.isatty(), unit="shards") as bar:
+                prepared = run_prepare(
+                    dataset, location, output, config, workers=workers, dry_run=dry_run, progress=bar
+                )
+            if as_json:
+                click.echo(json.dumps(prepared.manifest or prepared.plan.header, indent=1))
+            elif not quiet:
+                click.echo(_planned(prepared) if dry_run else _described(prepared))
+
+        one_line_errors(run, debug=debug)
+
+    return click.command(dataset, help=description)(command)
+
+
+for _name, _description in _DATASETS.items():
+    prepare.add_command(_dataset_command(_name, _description))
+
+
+def _described(prepared: "Prepared") -> str:
+    assert prepared.manifest is not None
+    lines = []
+    for side, content in prepared.manifest["sides"].items():
+        minutes = f"{content['seconds'] / 60:.1f} min"
+        lines.append(f"{side}: {content['num_tracks']} tracks, {content['num_records']} records, {minutes}")
+        for track in (track for shard in content["shards"] for track in shard["tracks"]):
+            lines += [f"  {track['name']}: {remark}" for remark in track["remarks"]]
+    if prepared.num_resumed:
+        lines.append(f"{prepared.num_resumed} of {len(prepared.plan.tasks)} shards were there already")
+    lines += _left_out(prepared)
+    return "\n".join([*lines, f"manifest: {prepared.output}/manifest.json"])
+
+
+def _planned(prepared: "Prepared") -> str:
+    lines = [f"split: {prepared.plan.split}"]
+    for side in ("train", "validation", "test"):
+        tasks = [task for task in prepared.plan.tasks if task.side == side]
+        tracks = [track for task in tasks for track in task.tracks]
+        lines.append(f"{side}: {len(tracks)} tracks in {len(tasks)} shards")
+        for track in tracks:
+            lines += [f"  {track.name}: {remark}" for remark in track.remarks]
+    return "\n".join([*lines, *_left_out(prepared), "dry run: nothing was written"])
+
+
+def _left_out(prepared: "Prepared") -> list[str]:
+    return [
+        f"left out {reason}: {', '.join(names)}"
+        for reason, names in prepared.plan.header["left_out"].items()
+        if names
+    ]

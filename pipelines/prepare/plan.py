@@ -1,0 +1,141 @@
+"""Which tracks go into which shard, decided before anything is written and the same on every run."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from audio.records import SCHEMA_VERSION, RecordSpec
+from av_sep import __version__
+from av_sep.datasets.track import Dataset, Track
+from av_sep.errors import MediaError, ParameterError
+from av_sep.instruments import Taxonomy
+from pipelines.prepare.config import PrepareConfig
+from pipelines.prepare.shards import ShardTask, Source
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run of `prepare` will do.
+
+    Attributes:
+        tasks: the shards, training first.
+        spec: how records are laid out.
+        split: name of the split.
+        header: what the manifest says before any shard is made: dataset, settings, versions, what is left out.
+        fingerprint: of settings and source files; a run may go on only where it is the same.
+    """
+
+    tasks: tuple[ShardTask, ...]
+    spec: RecordSpec
+    split: str
+    header: dict[str, Any]
+    fingerprint: str
+
+
+def make_plan(dataset: Dataset, config: PrepareConfig, source: Source, sizes: Mapping[str, int], output: str) -> Plan:
+    """Plans the shards of a dataset.
+
+    Args:
+        dataset: its index.
+        config: the settings.
+        source: where its files are.
+        sizes: bytes of every file, by its name relative to the dataset's folder.
+        output: path or URL of the output folder.
+
+    Raises:
+        ParameterError: for an unknown split or a track to leave out that does not exist.
+        MediaError: where tracks cannot be used and that was not allowed, or none are left.
+    """
+    _require_usable(dataset, config)
+    split = next(iter(dataset.splits)) if config.split is None else config.split
+    sides = {
+        side: tuple(track for track in tracks if track.name not in config.leave_out)
+        for side, tracks in dataset.split(split).items()
+    }
+    chosen = {track.name for tracks in sides.values() for track in tracks}
+    if not chosen:
+        raise MediaError(f"The split {split!r} leaves no track of {len(dataset.tracks)} in {dataset.root}")
+    spec = record_spec(dataset.taxonomy, config)
+    tasks = tuple(
+        task for side, tracks in sides.items() for task in _tasks(side, tracks, dataset, config, source, output, spec)
+    )
+    left_out = {
+        "by request": sorted(config.leave_out),
+        "by the split": [t.name for t in dataset.tracks if t.name not in chosen and t.name not in config.leave_out],
+        "because of problems": list(dataset.problems),
+    }
+    header = {
+        "made_by": "av-sep",
+        "av_sep_version": __version__,
+        "schema_version": SCHEMA_VERSION,
+        "dataset": dataset.name,
+        "split": split,
+        "record_spec": spec.to_dict(),
+        "settings": _settings(config),
+        "left_out": left_out,
+    }
+    return Plan(tasks, spec, split, header, _fingerprint(header, tasks, source, sizes))
+
+
+def record_spec(taxonomy: Taxonomy, config: PrepareConfig) -> RecordSpec:
+    """How the records of a taxonomy are laid out under these settings."""
+    return RecordSpec(
+        schema=config.schema,
+        source_names=taxonomy.names,
+        abbreviations=tuple(instrument.abbreviation for instrument in taxonomy.instruments),
+        sample_rate_hz=config.sample_rate_hz,
+        num_channels=config.num_channels,
+    )
+
+
+def _require_usable(dataset: Dataset, config: PrepareConfig) -> None:
+    known = {track.name for track in dataset.tracks}
+    if unknown := [name for name in config.leave_out if name not in known]:
+        raise ParameterError(f"Expected tracks of the dataset to leave out. Received: {', '.join(unknown)}")
+    if dataset.problems and not config.allow_problems:
+        rest = f" (and {len(dataset.problems) - 1} more; --dry-run lists all)" if len(dataset.problems) > 1 else ""
+        raise MediaError(
+            f"{dataset.problems[0]}{rest}. Mend it, or leave such tracks out and have the manifest say so with"
+            " --allow-problems"
+        )
+
+
+def _tasks(
+    side: str, tracks: Sequence[Track], dataset: Dataset, config: PrepareConfig, source: Source, output: str,
+    spec: RecordSpec,
+) -> list[ShardTask]:  # fmt: skip
+    # Neighbours in a dataset are alike (arrangements, one player, one room), so a shard takes every n-th track.
+    num_shards = -(-len(tracks) // config.resolved_tracks_per_shard)
+    groups = [tuple(tracks[i::num_shards]) for i in range(num_shards)]
+    return [
+        ShardTask(
+            name=f"{side}-{i:05d}-of-{num_shards:05d}.tfrecord",
+            side=side,
+            tracks=group,
+            instruments=tuple(dataset.instruments(track) for track in group),
+            source=source,
+            output=output,
+            spec=spec,
+            pictures=config.pictures,
+        )
+        for i, group in enumerate(groups)
+    ]
+
+
+def _settings(config: PrepareConfig) -> dict[str, Any]:
+    settings = dataclasses.asdict(config)
+    del settings["overwrite"]
+    return settings
+
+
+def _fingerprint(
+    header: Mapping[str, Any], tasks: Sequence[ShardTask], source: Source, sizes: Mapping[str, int]
+) -> str:
+    tracks = [track for task in tasks for track in task.tracks]
+    files = [path.relative_to(source.root).as_posix() for track in tracks for path in track.files]
+    shards = [(task.name, [track.name for track in task.tracks]) for task in tasks]
+    content = {"header": header, "shards": shards, "files": [(name, sizes.get(name)) for name in files]}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode("utf-8", "surrogateescape")).hexdigest()

@@ -1,0 +1,181 @@
+"""The run: plan, resume, make shards, write the manifest."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from av_sep.errors import MediaError, ParameterError
+from pipelines.distribute import Outcome, Workers, run_everywhere
+from pipelines.prepare.config import PrepareConfig
+from pipelines.prepare.plan import Plan, make_plan
+from pipelines.prepare.shards import WORK, ShardTask, make_shard
+from pipelines.prepare.source import open_source
+from pipelines.progress import Progress, silent
+from pipelines.staging import make_folder
+from pipelines.storage import Folder, LocalFolder, is_remote, open_folder
+
+MANIFEST = "manifest.json"
+_PLAN = f"{WORK}/plan.json"
+_LIBRARIES = ("tensorflow", "numpy", "soxr")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What `prepare` made.
+
+    Attributes:
+        output: path or URL of the folder.
+        manifest: content of its manifest.json; None for a dry run.
+        plan: which tracks went where.
+        num_resumed: shards that were finished already.
+    """
+
+    output: str
+    manifest: Mapping[str, Any] | None
+    plan: Plan
+    num_resumed: int = 0
+
+
+def prepare(
+    dataset: str, location: str | Path, output: str | Path, config: PrepareConfig = PrepareConfig(), *,
+    workers: Workers = Workers(), dry_run: bool = False, progress: Progress = silent,
+) -> Prepared:  # fmt: skip
+    """Makes TFRecords of a dataset, or goes on where an earlier run with the same settings stopped.
+
+    Args:
+        dataset: kind of dataset, see `av_sep.datasets.index.DATASETS`.
+        location: the dataset's folder, path or URL.
+        output: folder for shards and manifest, path or URL.
+        config: the settings.
+        workers: who does the work.
+        dry_run: plan, write nothing.
+        progress: told how many shards are finished, as `progress("shards", done, total)`.
+
+    Raises:
+        ParameterError: for settings that cannot be used, or an output folder with something else in it.
+        MediaError: where files cannot be read or written; finished shards stay.
+    """
+    location, target = str(location), open_folder(str(output))
+    options = {} if config.taxonomy is None else {"taxonomy": config.taxonomy}
+    with open_source(dataset, location, **options) as (index, source, sizes):
+        plan = make_plan(index, config, source, sizes, target.url)
+        if dry_run:
+            return Prepared(target.url, None, plan)
+        finished = _begin(target, plan, overwrite=config.overwrite)
+        if MANIFEST in target.names():
+            return Prepared(target.url, json.loads(target.read(MANIFEST)), plan, len(plan.tasks))
+        left = [task for task in plan.tasks if task.name not in finished]
+        _make(left, len(finished), workers, target, progress)
+    return Prepared(target.url, _complete(target, plan), plan, len(finished))
+
+
+def _begin(target: Folder, plan: Plan, *, overwrite: bool) -> set[str]:
+    """Makes the output folder ready and returns the names of the shards that are finished."""
+    if isinstance(target, LocalFolder):
+        make_folder(target.path / WORK) if not target.path.exists() else _require_folder(target)
+    present = target.names()
+    if overwrite:
+        for name in present:
+            if _is_ours(name):
+                target.delete(name)
+        present = {}
+    if MANIFEST in present or _PLAN in present:
+        _require_same(target, plan, MANIFEST if MANIFEST in present else _PLAN)
+    elif present:
+        raise ParameterError(f"Expected an empty output folder or one of this dataset. Received: {target.url}")
+    if MANIFEST in present:
+        _require_whole(target, present)
+        _clear_work(target)
+        return {task.name for task in plan.tasks}
+    for name in present:
+        if name.startswith(f"{WORK}/") and name.endswith(".part"):
+            target.delete(name)
+    target.write(_PLAN, json.dumps({"fingerprint": plan.fingerprint}).encode())
+    return {task.name for task in plan.tasks if _is_finished(task, target, present)}
+
+
+def _require_folder(target: LocalFolder) -> None:
+    if not target.path.is_dir():
+        raise ParameterError(f"Expected a folder for the output. Received: {target.url}")
+
+
+def _is_ours(name: str) -> bool:
+    return name == MANIFEST or name.startswith(f"{WORK}/") or ("/" not in name and name.endswith(".tfrecord"))
+
+
+def _require_same(target: Folder, plan: Plan, name: str) -> None:
+    try:
+        recorded = json.loads(target.read(name)).get("fingerprint")
+    except (ValueError, AttributeError) as error:
+        raise ParameterError(f"Expected an output folder of av-sep prepare. Received: {target.url}/{name}") from error
+    if recorded != plan.fingerprint:
+        raise ParameterError(
+            "The output folder was begun with other settings, another version or other files; add --overwrite to"
+            f" replace it. Received: {target.url}"
+        )
+
+
+def _require_whole(target: Folder, present: Mapping[str, int]) -> None:
+    """Refuses a folder with a manifest that has lost some of its shards since."""
+    for side in json.loads(target.read(MANIFEST))["sides"].values():
+        for shard in side["shards"]:
+            if present.get(shard["file"]) != shard["num_bytes"]:
+                raise MediaError(
+                    f"The manifest lists {shard['file']} with {shard['num_bytes']} bytes; add --overwrite to make all"
+                    f" again. Received: {present.get(shard['file'], 'no such file')}"
+                )
+
+
+def _is_finished(task: ShardTask, target: Folder, present: Mapping[str, int]) -> bool:
+    if task.entry_name not in present:
+        return False
+    return present.get(task.name) == json.loads(target.read(task.entry_name))["num_bytes"]
+
+
+def _make(
+    tasks: Sequence[ShardTask], num_finished: int, workers: Workers, target: Folder, progress: Progress
+) -> None:
+    def report(done: int, total: int) -> None:
+        progress("shards", float(num_finished + done), float(num_finished + total))
+
+    exchange = f"{target.url}/{WORK}/outcomes" if is_remote(target.url) else None
+    _require_success(run_everywhere(make_shard, tasks, workers, report, exchange=exchange))
+
+
+def _require_success(outcomes: Sequence[Outcome]) -> None:
+    failures = [outcome for outcome in outcomes if outcome.error]
+    if not failures:
+        return
+    kept = f"{len(outcomes) - len(failures)} of {len(outcomes)} shards were made and stay"
+    message = f"{failures[0].error} ({kept}; mend it and run again, or name the track with --leave-out)"
+    if all(failure.is_users for failure in failures):
+        raise MediaError(message)
+    raise RuntimeError(next(failure.details or message for failure in failures if not failure.is_users))
+
+
+def _complete(target: Folder, plan: Plan) -> dict[str, Any]:
+    """Puts the entries together into the manifest; what was needed for resuming goes."""
+    sides: dict[str, Any] = {side: {"shards": []} for side in ("train", "validation", "test")}
+    for task in plan.tasks:
+        sides[task.side]["shards"].append(json.loads(target.read(task.entry_name)))
+    for side in sides.values():
+        tracks = [track for shard in side["shards"] for track in shard["tracks"]]
+        side["num_tracks"] = len(tracks)
+        side["num_records"] = sum(shard["num_records"] for shard in side["shards"])
+        side["seconds"] = round(sum(track["num_samples"] for track in tracks) / plan.spec.sample_rate_hz, 3)
+    versions = {library: version(library) for library in _LIBRARIES}
+    manifest = {**plan.header, "versions": versions, "fingerprint": plan.fingerprint, "sides": sides}
+    target.write(MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
+    _clear_work(target)
+    return manifest
+
+
+def _clear_work(target: Folder) -> None:
+    for name in target.names():
+        if name.startswith(f"{WORK}/"):
+            target.delete(name)
+    if isinstance(target, LocalFolder) and (target.path / WORK).is_dir():
+        (target.path / WORK).rmdir()

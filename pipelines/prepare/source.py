@@ -1,0 +1,53 @@
+"""Opening a dataset wherever it is: a local folder as it stands, a remote one by its file names alone."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from av_sep.datasets.index import open_dataset
+from av_sep.datasets.track import Dataset
+from av_sep.errors import MediaError
+from pipelines.prepare.shards import Source
+from pipelines.storage import is_remote, open_folder
+
+# What an index may read: a dataset's own words about itself.
+_DESCRIPTIONS = {".json", ".yaml", ".yml"}
+
+
+@contextmanager
+def open_source(name: str, location: str, **options) -> Iterator[tuple[Dataset, Source, dict[str, int]]]:
+    """A dataset's index, where its files are, and the size in bytes of each by its name relative to the root.
+
+    A remote dataset is indexed on a local tree of empty files with the remote names; workers fetch what they need.
+
+    Args:
+        name: kind of dataset, see `av_sep.datasets.index.DATASETS`.
+        location: path or URL.
+        **options: of the dataset's opener.
+
+    Raises:
+        MediaError: where the folder is not such a dataset.
+        ParameterError: for an unknown kind of dataset, or a URL that cannot be opened.
+    """
+    sizes = open_folder(location).names()
+    if not is_remote(location):
+        root = Path(location)
+        yield open_dataset(name, root, **options), Source(root), sizes
+        return
+    if not sizes:
+        raise MediaError(f"Expected a dataset, but this folder is empty or not there. Received: {location}")
+    with tempfile.TemporaryDirectory() as temporary:
+        root = Path(temporary) / (PurePosixPath(location).name or name)
+        _mirror(location, sizes, root)
+        yield open_dataset(name, root, **options), Source(root, location), sizes
+
+
+def _mirror(location: str, sizes: dict[str, int], root: Path) -> None:
+    folder = open_folder(location)
+    for name in sizes:
+        if PurePosixPath(name).suffix.lower() in _DESCRIPTIONS:
+            folder.fetch(name, root / name)
+        else:
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).touch()

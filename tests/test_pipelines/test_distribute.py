@@ -1,0 +1,93 @@
+"""Items to workers and outcomes back: the same for this process, several processes and a Beam runner."""
+
+import os
+import sys
+import time
+
+import pytest
+
+from av_sep.errors import MediaError, ParameterError
+from pipelines.distribute import Workers, run_everywhere
+
+BEAM = Workers("DirectRunner", runner_options=("--direct_running_mode=multi_processing", "--direct_num_workers=2"))
+
+
+def square(number):
+    if number == 3:
+        raise MediaError("three cannot be read.\n Received: 3")
+    if number == 4:
+        raise KeyError("four")
+    return {"number": number, "square": number**2}
+
+
+def slow_pid(number):
+    time.sleep(0.3)
+    return os.getpid()
+
+
+def die(number):
+    os.kill(os.getpid(), 9)
+
+
+def silent(done, total):
+    pass
+
+
+@pytest.fixture(params=["here", "processes", "beam"])
+def workers(request):
+    if request.param == "beam":
+        pytest.importorskip("apache_beam", reason="needs av-sep[beam]")
+        return BEAM
+    return Workers(num_processes=1 if request.param == "here" else 2)
+
+
+def test_every_item_has_its_outcome_in_order(workers):
+    outcomes = run_everywhere(square, [5, 3, 4, 1], workers, silent)
+    assert [outcome.index for outcome in outcomes] == [0, 1, 2, 3]
+    assert outcomes[0].value == {"number": 5, "square": 25} and outcomes[3].value == {"number": 1, "square": 1}
+    assert (outcomes[1].error, outcomes[1].is_users) == ("three cannot be read. Received: 3", True)
+    assert outcomes[2].error == "unexpected KeyError: 'four'" and not outcomes[2].is_users
+    assert "square" in outcomes[2].details and outcomes[0].error is None
+
+
+def test_no_items_are_no_outcomes(workers):
+    assert run_everywhere(square, [], workers, silent) == []
+
+
+def test_work_is_spread_over_processes():
+    outcomes = run_everywhere(slow_pid, range(4), Workers(num_processes=2), silent)
+    assert len({outcome.value for outcome in outcomes}) == 2
+    assert os.getpid() not in {outcome.value for outcome in outcomes}
+
+
+def test_one_process_is_this_one():
+    (outcome,) = run_everywhere(slow_pid, [0], Workers(num_processes=1), silent)
+    assert outcome.value == os.getpid()
+
+
+def test_progress_counts_up():
+    seen = []
+    run_everywhere(square, [1, 2, 5], Workers(num_processes=2), lambda done, total: seen.append((done, total)))
+    assert seen == [(0, 3), (1, 3), (2, 3), (3, 3)]
+
+
+def test_a_killed_worker_is_one_clear_error():
+    with pytest.raises(MediaError, match="killed"):
+        run_everywhere(die, range(3), Workers(num_processes=2), silent)
+
+
+def test_an_unknown_runner_is_one_line():
+    pytest.importorskip("apache_beam", reason="needs av-sep[beam]")
+    with pytest.raises(MediaError, match="NoSuchRunner"):
+        run_everywhere(square, [1], Workers("NoSuchRunner"), silent)
+
+
+def test_a_runner_without_beam_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "apache_beam", None)
+    with pytest.raises(ParameterError, match=r"av-sep\[beam\]"):
+        run_everywhere(square, [1], Workers("DirectRunner"), silent)
+
+
+def test_runner_options_need_a_runner():
+    with pytest.raises(ParameterError, match="--region=x"):
+        Workers(runner_options=("--region=x",))

@@ -1,0 +1,88 @@
+"""Folders: the same behaviour for a local path and for one behind Beam's filesystems."""
+
+import sys
+
+import pytest
+
+from av_sep.errors import MediaError, ParameterError
+from pipelines.storage import LocalFolder, RemoteFolder, is_remote, open_folder
+
+
+@pytest.fixture(params=["local", "beam"])
+def folder(request, tmp_path):
+    if request.param == "local":
+        return LocalFolder(tmp_path / "folder")
+    pytest.importorskip("apache_beam", reason="needs av-sep[beam]")
+    (tmp_path / "folder").mkdir()
+    # Beam's own filesystem for paths without a scheme: the same calls as for gs:// and s3://.
+    return RemoteFolder(str(tmp_path / "folder"))
+
+
+def test_what_is_written_is_listed_and_read(folder):
+    folder.write("a.json", b"{}")
+    folder.write("deep/er/b.bin", b"12345")
+    assert folder.names() == {"a.json": 2, "deep/er/b.bin": 5}
+    assert folder.read("deep/er/b.bin") == b"12345"
+
+
+def test_compressed_names_are_not_treated_otherwise(folder):
+    folder.write("x.gz", b"not gzip")
+    assert folder.read("x.gz") == b"not gzip"
+
+
+def test_a_published_file_moves(folder, tmp_path):
+    local = tmp_path / "made.part"
+    local.write_bytes(b"shard")
+    folder.publish(local, "train-00000.tfrecord")
+    assert folder.read("train-00000.tfrecord") == b"shard"
+    assert not local.exists()
+
+
+def test_publishing_replaces(folder, tmp_path):
+    for content in (b"old and longer", b"new"):
+        local = tmp_path / "made.part"
+        local.write_bytes(content)
+        folder.publish(local, "shard")
+    assert folder.names() == {"shard": 3}
+
+
+def test_a_fetched_file_is_a_copy(folder, tmp_path):
+    folder.write("take/one.wav", b"sound")
+    folder.fetch("take/one.wav", tmp_path / "here" / "one.wav")
+    assert (tmp_path / "here" / "one.wav").read_bytes() == b"sound"
+    assert "take/one.wav" in folder.names()
+
+
+def test_deleting_twice_is_fine(folder):
+    folder.write("a", b"1")
+    folder.delete("a")
+    folder.delete("a")
+    assert folder.names() == {}
+
+
+def test_reading_what_is_not_there_names_the_place(folder):
+    with pytest.raises(MediaError, match="absent.json"):
+        folder.read("absent.json")
+
+
+def test_writing_where_a_file_is_in_the_way(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MediaError, match="file"):
+        LocalFolder(tmp_path / "file").write("a.json", b"{}")
+
+
+def test_urls_are_told_from_paths(tmp_path):
+    assert is_remote("gs://bucket/x") and not is_remote("/data/x") and not is_remote(tmp_path)
+    assert isinstance(open_folder(tmp_path), LocalFolder)
+
+
+def test_an_unknown_filesystem_is_refused():
+    pytest.importorskip("apache_beam", reason="needs av-sep[beam]")
+    with pytest.raises(ParameterError, match="nosuch://place"):
+        open_folder("nosuch://place/x")
+
+
+def test_a_url_without_beam_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "apache_beam.io.filesystems", None)
+    with pytest.raises(ParameterError, match=r"av-sep\[beam\]"):
+        open_folder("gs://bucket/x")
