@@ -5,11 +5,27 @@ Conventions:
     bending and laying over need no division and leave no dark rims. Opacity 255 is solid.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
 # Fainter than this is not seen: an opacity of 6 % on a picture that is then compressed.
 VISIBLE_OPACITY = 16
+
+
+@dataclass(frozen=True, eq=False)
+class PlayerPicture:
+    """A player, ready to be put on a stage.
+
+    Attributes:
+        strokes: layers of one size, from one end of the bow's, slide's or instrument's way to the other.
+        height: on the stage, 1.0 for a standing player.
+    """
+
+    strokes: tuple[np.ndarray, ...]
+    height: float
 
 
 def premultiplied(colours: np.ndarray, opacity: np.ndarray) -> np.ndarray:
@@ -25,6 +41,13 @@ def visible_box(layer: np.ndarray) -> tuple[int, int, int, int] | None:
     if not len(rows):
         return None
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def trimmed(layers: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+    """Layers of one size without the margins in which none of them shows anything."""
+    box = visible_box(np.maximum.reduce(layers))
+    left, top, right, bottom = box or (0, 0, 1, 1)
+    return tuple(layer[top:bottom, left:right].copy() for layer in layers)
 
 
 def resized(layer: np.ndarray, factor: float) -> np.ndarray:

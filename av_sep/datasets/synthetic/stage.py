@@ -17,9 +17,9 @@ import numpy as np
 from av_sep.datasets.melodies import Note
 from av_sep.datasets.synthetic.backdrops import draw_backdrop, draw_shadow
 from av_sep.datasets.synthetic.film_file import FilmFile
-from av_sep.datasets.synthetic.layers import lay_over, leaning, resized, visible_box
+from av_sep.datasets.synthetic.layers import PlayerPicture, lay_over, leaning, resized, visible_box
 from av_sep.datasets.synthetic.motion import Motion, motion
-from av_sep.datasets.synthetic.pictures import PictureSet, PlayerPicture, open_pictures
+from av_sep.datasets.synthetic.pictures import PictureSet, open_pictures
 from av_sep.datasets.synthetic.places import Place, place_players
 from av_sep.errors import ParameterError
 from av_sep.instruments import URMP_13
