@@ -20,7 +20,7 @@ import numpy as np
 import soundfile as sf
 import soxr
 
-from av_sep.datasets.pitch import estimate_pitch
+from av_sep.datasets.pitch import frame_pitches, typical_pitch
 from av_sep.errors import MediaError, ParameterError
 
 _SUFFIXES = {".ogg", ".wav", ".flac"}
@@ -174,6 +174,22 @@ def sustained_part(waveform: np.ndarray, sample_rate_hz: int, threshold_db: floa
     return int(held[0]) * hop, int(held[-1] + 1) * hop
 
 
+def onset_sample(waveform: np.ndarray, sample_rate_hz: int, threshold_db: float = -15.0) -> int:
+    """Where a note is first heard: the first 2 ms within 15 dB of the loudest of its first 0.3 s, in samples."""
+    hop = max(1, int(0.002 * sample_rate_hz))
+    start = waveform[: int(0.3 * sample_rate_hz)]
+    frames = start[: len(start) // hop * hop].reshape(-1, hop)
+    if not frames.size:
+        return 0
+    level = np.sqrt(np.mean(frames.astype(np.float64) ** 2, axis=1))
+    return int(np.argmax(level >= level.max() * 10.0 ** (threshold_db / 20.0))) * hop
+
+
+def wobble_cents(pitches: Sequence[float]) -> float:
+    """How far frames of a note lie from its pitch, typically: above 8 cents or so where it is played with vibrato."""
+    return 100.0 * float(np.median(np.abs(np.array(pitches) - np.median(pitches)))) if len(pitches) else 0.0
+
+
 @dataclass(frozen=True, eq=False)
 class LoadedNote:
     """A note in memory.
@@ -184,6 +200,8 @@ class LoadedNote:
         articulation: as in the index.
         dynamic: 0.0 to 1.0.
         held: first and last sample of the part that is held, release not counted.
+        onset: sample at which it is first heard.
+        wobble_cents: how far its pitch moves while it sounds; see `wobble_cents`.
     """
 
     waveform: np.ndarray
@@ -191,6 +209,8 @@ class LoadedNote:
     articulation: str
     dynamic: float
     held: tuple[int, int]
+    onset: int = 0
+    wobble_cents: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -296,15 +316,19 @@ def load_sample_set(samples: Sequence[NoteSample], sample_rate_hz: int = 48000, 
             phrases.append(_unit_level(waveform, sample_rate_hz))
         else:
             kept.append((sample, _unit_level(waveform, sample_rate_hz)))
-    measured = [
-        estimate_pitch(soxr.resample(waveform, sample_rate_hz, _ANALYSIS_RATE_HZ), _ANALYSIS_RATE_HZ)
+    heard = [
+        frame_pitches(soxr.resample(waveform, sample_rate_hz, _ANALYSIS_RATE_HZ), _ANALYSIS_RATE_HZ)
         for _, waveform in kept
     ]
+    settled = _settle_pitches([sample.pitch for sample, _ in kept], [typical_pitch(pitches) for pitches in heard])
     notes = []
-    for (sample, waveform), pitch in zip(kept, _settle_pitches([sample.pitch for sample, _ in kept], measured)):
+    for (sample, waveform), pitches, pitch in zip(kept, heard, settled):
         if pitch is not None:
             dynamic = _UNMARKED_DYNAMIC if sample.dynamic is None else sample.dynamic
             held = sustained_part(waveform, sample_rate_hz)
-            notes.append(LoadedNote(waveform, pitch, sample.articulation, dynamic, held))
+            onset = onset_sample(waveform, sample_rate_hz)
+            notes.append(
+                LoadedNote(waveform, pitch, sample.articulation, dynamic, held, onset, wobble_cents(pitches))
+            )
     notes.sort(key=lambda note: note.pitch)
     return SampleSet(samples[0].library, samples[0].instrument, sample_rate_hz, tuple(notes), tuple(phrases))

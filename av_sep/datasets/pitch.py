@@ -9,6 +9,7 @@ References:
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -79,6 +80,23 @@ def _dip(curve: np.ndarray, lag: int) -> float:
     return lag + float(np.clip(offset, -0.5, 0.5))
 
 
+def frame_pitches(
+    waveform: np.ndarray, sample_rate_hz: int, min_hz: float = 27.0, max_hz: float = 2500.0, num_frames: int = 7
+) -> list[float]:
+    """MIDI pitches of those frames of a note that are periodic, in order; arguments as for `estimate_pitch`."""
+    length = int(sample_rate_hz / min_hz) + max(int(0.05 * sample_rate_hz), int(sample_rate_hz / min_hz))
+    if len(waveform) < length:
+        return []
+    starts = np.linspace(0.1, 0.7, num_frames) * (len(waveform) - length)
+    found = [_frame_hz(waveform[int(s) : int(s) + length], sample_rate_hz, min_hz, max_hz) for s in starts]
+    return [midi_from_hz(hz) for hz in found if hz is not None]
+
+
+def typical_pitch(pitches: Sequence[float]) -> float | None:
+    """The median of the frames' pitches; None where too few frames are periodic."""
+    return float(np.median(pitches)) if len(pitches) >= _MIN_CONFIDENT_FRAMES else None
+
+
 def estimate_pitch(
     waveform: np.ndarray, sample_rate_hz: int, min_hz: float = 27.0, max_hz: float = 2500.0, num_frames: int = 7
 ) -> float | None:
@@ -94,12 +112,4 @@ def estimate_pitch(
     Returns:
         Fractional MIDI pitch, or None where too few frames are periodic (noise, or too short a note).
     """
-    length = int(sample_rate_hz / min_hz) + max(int(0.05 * sample_rate_hz), int(sample_rate_hz / min_hz))
-    if len(waveform) < length:
-        return None
-    starts = np.linspace(0.1, 0.7, num_frames) * (len(waveform) - length)
-    found = [_frame_hz(waveform[int(s) : int(s) + length], sample_rate_hz, min_hz, max_hz) for s in starts]
-    pitches = [midi_from_hz(hz) for hz in found if hz is not None]
-    if len(pitches) < _MIN_CONFIDENT_FRAMES:
-        return None
-    return float(np.median(pitches))
+    return typical_pitch(frame_pitches(waveform, sample_rate_hz, min_hz, max_hz, num_frames))

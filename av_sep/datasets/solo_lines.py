@@ -122,7 +122,7 @@ def _read_positions(
     return np.concatenate([[0.0], np.cumsum(speed[:-1])])
 
 
-def _prolong(sample: LoadedNote, num_samples: int, sample_rate_hz: int) -> np.ndarray:
+def prolong(sample: LoadedNote, num_samples: int, sample_rate_hz: int) -> np.ndarray:
     """A note's waveform made to hold for `num_samples` by repeating the middle of its held part, float32 `[time]`.
 
     The seams are 80 ms cross-fades, and the repeated stretch begins where it correlates best with its own end, so that
@@ -150,7 +150,7 @@ def _play_note(
     ratio = 2.0 ** ((pitch - sample.pitch) / 12.0)
     wanted = int((note.duration_seconds + release_seconds) * sample_rate_hz)
     held = int(note.duration_seconds * ratio * sample_rate_hz)
-    source = sample.waveform if sample.articulation == "pizzicato" else _prolong(sample, held, sample_rate_hz)
+    source = sample.waveform if sample.articulation == "pizzicato" else prolong(sample, held, sample_rate_hz)
     vibrato = 0.0
     if note.duration_seconds > _MIN_VIBRATO_SECONDS and rng.random() < 0.25:
         vibrato = rng.uniform(5.0, 25.0)

@@ -22,7 +22,7 @@ import soxr
 from av_sep.datasets.melodies import Note
 from av_sep.errors import MediaError
 
-_TICKS_PER_SECOND = 960
+TICKS_PER_SECOND = 960
 _TICKS_PER_QUARTER = 480
 _SLOT_TAIL_SECONDS = 1.2
 _RENDER_RATE_HZ = 48000
@@ -56,7 +56,8 @@ def midi_file(events: Sequence[Event]) -> bytes:
     return header + b"MTrk" + len(track).to_bytes(4, "big") + track
 
 
-def _bend(tick: int, cents: float) -> Event:
+def bend_event(tick: int, cents: float) -> Event:
+    """A pitch bend of the first channel; beyond two semitones it is limited to them."""
     value = int(np.clip(8192 + 8192 * cents / _BEND_CENTS, 0, 16383))
     return tick, 2, bytes([0xE0, value & 0x7F, value >> 7])
 
@@ -71,12 +72,12 @@ def _swell(start: int, ticks: int, rng: np.random.Generator) -> list[Event]:
 
 
 def _note_events(note: Note, offset_seconds: float, line_cents: float, rng: np.random.Generator) -> list[Event]:
-    start = round((offset_seconds + note.start_seconds) * _TICKS_PER_SECOND)
+    start = round((offset_seconds + note.start_seconds) * TICKS_PER_SECOND)
     overlap = rng.uniform(0.01, 0.04) if note.legato else 0.0
-    ticks = max(20, round((note.duration_seconds + overlap) * _TICKS_PER_SECOND))
+    ticks = max(20, round((note.duration_seconds + overlap) * TICKS_PER_SECOND))
     velocity = int(np.clip(88.0 * 10.0 ** (note.level_db / 40.0), 30, 124))
     events = [
-        _bend(start, line_cents + rng.normal(0.0, 4.0)),
+        bend_event(start, line_cents + rng.normal(0.0, 4.0)),
         (start, 3, bytes([0x90, note.pitch, velocity])),
         (start + ticks, 1, bytes([0x80, note.pitch, 0])),
     ]
@@ -99,7 +100,7 @@ def line_events(notes: Sequence[Note], program: int, offset_seconds: float, rng:
         offset_seconds: where the line starts.
         rng: draws tuning, swells and vibrato.
     """
-    tick = max(0, round(offset_seconds * _TICKS_PER_SECOND) - 10)
+    tick = max(0, round(offset_seconds * TICKS_PER_SECOND) - 10)
     events: list[Event] = [
         (tick, 0, bytes([0xC0, program])),
         (tick, 0, bytes([0xB0, 7, 110])),

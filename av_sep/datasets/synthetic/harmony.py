@@ -1,7 +1,8 @@
 """Keys, chords, progressions and voice leading: the grammar that the made scores are written in.
 
 Conventions:
-    Pitches are MIDI numbers, pitch classes 0 to 11 with C = 0, degrees 0 to 6 with the tonic = 0. Voices are ordered
+    Pitches are MIDI numbers, pitch classes 0 to 11 with C = 0, degrees 0 to 6 with the tonic = 0
+    (and 7, see `SUBTONIC`). Voices are ordered
     from the highest to the lowest. A window is the stretch of pitches that a voice keeps to, both ends inclusive.
 
 References:
@@ -19,6 +20,7 @@ _MAJOR = (0, 2, 4, 5, 7, 9, 11)
 _MINOR = (0, 2, 3, 5, 7, 8, 10)
 _NAMES = ("C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B")
 TONIC, SUPERTONIC, MEDIANT, SUBDOMINANT, DOMINANT, SUBMEDIANT, LEADING = range(7)
+SUBTONIC = 7  # the chord on the natural seventh degree of a minor key, where the leading tone is not raised
 _FOLLOWERS = {
     TONIC: ((SUBDOMINANT, 4), (DOMINANT, 4), (SUBMEDIANT, 3), (SUPERTONIC, 2), (MEDIANT, 1)),
     SUPERTONIC: ((DOMINANT, 5), (LEADING, 1)),

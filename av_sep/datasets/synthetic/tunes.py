@@ -7,7 +7,7 @@ Conventions:
 
 from dataclasses import dataclass
 
-from av_sep.datasets.synthetic.harmony import DOMINANT, LEADING, MEDIANT, SUBDOMINANT, SUBMEDIANT, SUPERTONIC, TONIC
+from av_sep.datasets.synthetic.harmony import DOMINANT, MEDIANT, SUBDOMINANT, SUBMEDIANT, SUBTONIC, SUPERTONIC, TONIC
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ TUNES = (
     Tune(
         "Greensleeves", 3, True, _line(*_GREENSLEEVES_BARS),
         (
-            TONIC, TONIC, LEADING, LEADING, TONIC, TONIC, DOMINANT, DOMINANT,
-            TONIC, TONIC, LEADING, LEADING, TONIC, DOMINANT, TONIC, TONIC,
+            TONIC, TONIC, SUBTONIC, SUBTONIC, TONIC, TONIC, DOMINANT, DOMINANT,
+            TONIC, TONIC, SUBTONIC, SUBTONIC, TONIC, DOMINANT, TONIC, TONIC,
         ),
     ),
     Tune(
@@ -106,7 +106,7 @@ TUNES = (
         ),
         (
             TONIC, TONIC, DOMINANT, TONIC, MEDIANT, TONIC, TONIC, TONIC,
-            MEDIANT, MEDIANT, SUBMEDIANT, LEADING, TONIC, SUBDOMINANT, LEADING, TONIC,
+            MEDIANT, MEDIANT, SUBMEDIANT, SUBTONIC, TONIC, SUBDOMINANT, SUBTONIC, TONIC,
         ),
     ),
     Tune(
