@@ -25,7 +25,7 @@ def parse_example(serialized: tf.Tensor, spec: RecordSpec) -> dict[str, tf.Tenso
     """
     parsed = tf.io.parse_single_example(serialized, feature_spec(spec))
     labels = tf.cast(parsed[names.LABELS], tf.float32)
-    waveforms = _compact_waveforms(parsed, spec) if spec.schema == "compact" else _published_waveforms(parsed, spec)
+    waveforms = _compact_waveforms(parsed, spec) if spec.schema == "compact" else published_waveforms(parsed, spec)
     return {
         **common_features(parsed),
         "label_vector": labels,
@@ -78,12 +78,20 @@ def compact_signals(parsed: dict[str, tf.Tensor], spec: RecordSpec) -> tuple[tf.
     num_signals = tf.size(slots) + tf.cast(parsed[names.HAS_MIXTURE], tf.int32)
     integers = tf.io.decode_raw(parsed[names.ENCODED], tf.int16, little_endian=True)
     num_samples = tf.cast(parsed[names.NUM_SAMPLES], tf.int32)
-    return tf.reshape(integers, tf.stack([num_signals, num_samples, spec.num_channels])), slots
+    signals = tf.reshape(integers, tf.stack([num_signals, num_samples, spec.num_channels]))
+    return tf.ensure_shape(signals, [None, None, spec.num_channels]), slots
 
 
-def split_signals(
-    signals: tf.Tensor, has_mixture: tf.Tensor, step: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
+def published_waveforms(parsed: dict[str, tf.Tensor], spec: RecordSpec) -> tuple[tf.Tensor, tf.Tensor]:
+    """(mixture float32 `[mixture_samples, C]`, sources float32 `[S, source_samples, C]`) of a published record."""
+    num_mixture = spec.mixture_samples * spec.num_channels
+    encoded = parsed[names.ENCODED]
+    mixture = tf.reshape(encoded[:num_mixture], [spec.mixture_samples, spec.num_channels])
+    shape = [len(spec.source_names), spec.source_samples, spec.num_channels]
+    return mixture, tf.reshape(encoded[num_mixture:], shape)
+
+
+def split_signals(signals: tf.Tensor, has_mixture: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Integers of a compact record as sound.
 
     Args:
@@ -97,9 +105,7 @@ def split_signals(
     present = signals[tf.cast(has_mixture, tf.int32) :]
     # Summed as integers and scaled once, the sum is exact in every order.
     integers = tf.cast(signals, tf.int32)
-    mixture = tf.cond(
-        tf.cast(has_mixture, tf.bool), lambda: integers[0], lambda: tf.reduce_sum(integers, axis=0)
-    )
+    mixture = tf.cond(tf.cast(has_mixture, tf.bool), lambda: integers[0], lambda: tf.reduce_sum(integers, axis=0))
     return tf.cast(mixture, tf.float32) * step, tf.cast(present, tf.float32) * step
 
 
@@ -110,11 +116,3 @@ def _compact_waveforms(parsed: dict[str, tf.Tensor], spec: RecordSpec) -> tuple[
     mixture.set_shape([None, spec.num_channels])
     sources.set_shape([len(spec.source_names), None, spec.num_channels])
     return mixture, sources
-
-
-def _published_waveforms(parsed: dict[str, tf.Tensor], spec: RecordSpec) -> tuple[tf.Tensor, tf.Tensor]:
-    num_mixture = spec.mixture_samples * spec.num_channels
-    encoded = parsed[names.ENCODED]
-    mixture = tf.reshape(encoded[:num_mixture], [spec.mixture_samples, spec.num_channels])
-    shape = [len(spec.source_names), spec.source_samples, spec.num_channels]
-    return mixture, tf.reshape(encoded[num_mixture:], shape)

@@ -74,7 +74,7 @@ def write_shard(path: Path, records: Iterable[bytes]) -> ShardSummary:
                     num_records += 1
                     num_samples += _covered(tf.train.Example.FromString(record))
         except tf.errors.OpError as error:
-            raise MediaError(f"Cannot write {shown(path)}: {_one_line(error)}") from error
+            raise MediaError(f"Cannot write {shown(path)}: {one_line(error)}") from error
         num_bytes, sha256 = _fingerprint(temporary)
     return ShardSummary(num_records, num_samples, num_bytes, sha256)
 
@@ -122,7 +122,7 @@ def _examples(path: Path) -> Iterator[tuple[int, tf.train.Example]]:
             f"Expected tf.train.Example records. Received: {shown(path)}, whose record {index} is something else"
         ) from error
     except tf.errors.OpError as error:
-        raise MediaError(f"Cannot read {shown(path)}: {_one_line(error)}") from error
+        raise MediaError(f"Cannot read {shown(path)}: {one_line(error)}") from error
 
 
 def _checked_features(example: tf.train.Example, spec: RecordSpec, where: str) -> Mapping[str, tf.train.Feature]:
@@ -240,5 +240,6 @@ def _fingerprint(path: Path) -> tuple[int, str]:
         return file.tell(), digest.hexdigest()
 
 
-def _one_line(error: tf.errors.OpError) -> str:
+def one_line(error: tf.errors.OpError) -> str:
+    """What TensorFlow says about a failed file, on one line."""
     return " ".join((error.message or type(error).__name__).split())
