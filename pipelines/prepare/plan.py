@@ -47,9 +47,9 @@ def make_plan(dataset: Dataset, config: PrepareConfig, source: Source, sizes: Ma
 
     Raises:
         ParameterError: for an unknown split or a track to leave out that does not exist.
-        MediaError: where tracks cannot be used and that was not allowed, or none are left.
+        MediaError: where no track is left.
     """
-    _require_usable(dataset, config)
+    _require_known(dataset, config)
     split = next(iter(dataset.splits)) if config.split is None else config.split
     sides = {
         side: tuple(track for track in tracks if track.name not in config.leave_out)
@@ -91,10 +91,14 @@ def record_spec(taxonomy: Taxonomy, config: PrepareConfig) -> RecordSpec:
     )
 
 
-def _require_usable(dataset: Dataset, config: PrepareConfig) -> None:
+def _require_known(dataset: Dataset, config: PrepareConfig) -> None:
     known = {track.name for track in dataset.tracks}
     if unknown := [name for name in config.leave_out if name not in known]:
         raise ParameterError(f"Expected tracks of the dataset to leave out. Received: {', '.join(unknown)}")
+
+
+def require_usable(dataset: Dataset, config: PrepareConfig) -> None:
+    """Raises MediaError where something of the dataset cannot be used and the settings do not allow for that."""
     if dataset.problems and not config.allow_problems:
         rest = f" (and {len(dataset.problems) - 1} more; --dry-run lists all)" if len(dataset.problems) > 1 else ""
         raise MediaError(

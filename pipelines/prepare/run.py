@@ -10,7 +10,7 @@ from typing import Any
 from av_sep.errors import MediaError, ParameterError
 from pipelines.distribute import Outcome, Workers, run_everywhere
 from pipelines.prepare.config import PrepareConfig
-from pipelines.prepare.plan import Plan, make_plan
+from pipelines.prepare.plan import Plan, make_plan, require_usable
 from pipelines.prepare.shards import WORK, ShardTask, make_shard
 from pipelines.prepare.source import open_source
 from pipelines.progress import Progress, silent
@@ -64,6 +64,7 @@ def prepare(
         plan = make_plan(index, config, source, sizes, target.url)
         if dry_run:
             return Prepared(target.url, None, plan)
+        require_usable(index, config)
         finished = _begin(target, plan, overwrite=config.overwrite)
         if MANIFEST in target.names():
             return Prepared(target.url, json.loads(target.read(MANIFEST)), plan, len(plan.tasks))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile as sf
 
 from av_sep.media import ffmpeg_executable, write_audio
 
@@ -48,3 +49,33 @@ def mute_film(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("mute") / "mute.mp4"
     run_ffmpeg("-f", "lavfi", "-i", "testsrc=size=320x180:rate=10:duration=1", "-pix_fmt", "yuv420p", path)
     return path
+
+
+PIECES = {
+    "01_Jupiter_vn_vc": ("vn", "vc"),
+    "03_Dance_fl_cl": ("fl", "cl"),
+    "06_Entertainer_sax_sax": ("sax", "sax"),
+    "13_Hark_vn_vn_va": ("vn", "vn", "va"),
+    "26_King_vn_va_vc_db_fl": ("vn", "va", "vc", "db", "fl"),
+}
+
+
+def write_urmp(root: Path, *, seconds: float = 2.5, rate_hz: int = 48000) -> Path:
+    """Five pieces in URMP's layout, 16-bit, each mixture the exact sum of its parts; lengths differ between pieces."""
+    for number, (piece, parts) in enumerate(PIECES.items()):
+        folder, title = root / piece, "_".join(piece.split("_")[:2])
+        folder.mkdir(parents=True)
+        sounds = []
+        for player, abbreviation in enumerate(parts, 1):
+            sound = tone(110.0 * player + 17 * number, seconds + 0.13 * number, rate_hz, seed=10 * number + player)
+            sounds.append(np.round(sound * 32768 / len(parts)).astype(np.int16))
+            sf.write(folder / f"AuSep_{player}_{abbreviation}_{title}.wav", sounds[-1], rate_hz, subtype="PCM_16")
+        mixture = np.sum(sounds, axis=0, dtype=np.int32).astype(np.int16)
+        sf.write(folder / f"AuMix_{piece}.wav", mixture, rate_hz, subtype="PCM_16")
+    return root
+
+
+@pytest.fixture(scope="session")
+def urmp_tree(tmp_path_factory) -> Path:
+    """A small dataset in URMP's layout, to be read only."""
+    return write_urmp(tmp_path_factory.mktemp("urmp"))
