@@ -94,11 +94,11 @@ def _grabbed(picture: np.ndarray) -> np.ndarray | None:
     """GrabCut's foreground, without crumbs."""
     height, width = picture.shape[:2]
     factor = min(1.0, _GRABCUT_PIXELS / max(height, width))
-    small = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-    rows, columns = small.shape[:2]
+    rows, columns = round(height * factor), round(width * factor)
     margin = max(1, round(_GRABCUT_MARGIN * max(rows, columns)))
     if min(rows, columns) < 4 * margin:
         return None
+    small = cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA)
     # Open below: most players are cut off by their photograph's lower edge.
     rectangle = margin, margin, columns - 2 * margin, rows - margin
     mask = np.zeros((rows, columns), np.uint8)

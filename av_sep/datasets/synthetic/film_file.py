@@ -17,8 +17,10 @@ from av_sep.media.probe import require_sound
 # A stage that hardly moves is cheap to encode: quality 23 takes about 100 kB a second at 640 x 360.
 _VIDEO = {"vcodec": "libx264", "preset": "veryfast", "crf": 23, "pix_fmt": "yuv420p"}
 _AUDIO = {"acodec": "aac", "b:a": "160k"}
-# One thread, because x264 cuts a picture by the number of its threads; no versions, dates or names of tools.
+# One thread, because x264 cuts a picture by the number of its threads; neither dates nor versions (x264 writes its own
+# into a message of type 6).
 _SAME_BYTES = {"threads": 1, "fflags": "+bitexact", "flags:v": "+bitexact", "flags:a": "+bitexact", "map_metadata": -1}
+_NO_MESSAGES = {"bsf:v": "filter_units=remove_types=6"}
 
 
 class FilmFile:
@@ -86,28 +88,33 @@ class FilmFile:
             raise self._failed() from None
 
     def __enter__(self) -> "FilmFile":
+        # Ends in reverse order: ffmpeg must have succeeded before the film takes its name.
         with ExitStack() as stack:
             temporary = stack.enter_context(replace_when_complete(self.path))
             self._process = stack.enter_context(FfmpegProcess(self._output(temporary), writes=True))
+            stack.push(self._complete)
             self._stack = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._stack:
-            if kind is None:
-                assert self._process is not None
-                # Complaints count as failure: some versions end with status 0 although the disk was full.
-                if self._process.wait() != 0 or self._process.messages:
-                    raise self._failed()
+        self._stack.__exit__(kind, error, trace)
+
+    def _complete(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._process is not None
+        # Complaints count as failure: some versions end with status 0 although the disk was full.
+        if kind is None and (self._process.wait() != 0 or self._process.messages):
+            raise self._failed()
 
     def _output(self, temporary: Path):
         pictures = ffmpeg.input("pipe:", format="rawvideo", pix_fmt="rgb24", s=self._size, r=self.pictures_per_second)
         seconds = self._num_frames / self._fps
         sound = media_input(self._sound)["a:0"].filter("apad", whole_dur=seconds).filter("atrim", end=seconds)
-        frames = {"r": self._fps, "frames:v": self._num_frames}
-        options = {**_VIDEO, **_AUDIO, **_SAME_BYTES, **frames, "format": "mp4", "movflags": "+faststart"}
+        options = {**_VIDEO, **_AUDIO, **_SAME_BYTES, **_NO_MESSAGES, "format": "mp4", "movflags": "+faststart"}
+        options |= {"r": self._fps, "frames:v": self._num_frames}
         return ffmpeg.output(pictures, sound, file_url(temporary), **options)
 
     def _failed(self) -> MediaError:

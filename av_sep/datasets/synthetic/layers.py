@@ -56,6 +56,12 @@ def resized(layer: np.ndarray, factor: float) -> np.ndarray:
     return cv2.resize(layer, (width, height), interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
 
 
+def lit(layer: np.ndarray, light: np.ndarray) -> np.ndarray:
+    """A layer whose red, green and blue are multiplied by `light` `[3]`."""
+    colours = np.minimum(np.rint(layer[..., :3] * light), layer[..., 3:])
+    return np.dstack([colours.astype(np.uint8), layer[..., 3]])
+
+
 def leaning(layer: np.ndarray, lean_pixels: float, margin: int) -> np.ndarray:
     """A layer whose top stands `lean_pixels` to the right of where it stood while its bottom stays.
 

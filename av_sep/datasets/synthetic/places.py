@@ -12,8 +12,10 @@ _STANDING_HEIGHT = (0.6, 0.76)
 _LEAST_STANDING_HEIGHT = 0.2
 _TALLEST = 0.88
 _FEET = (0.9, 0.97)
-# Neighbours may share so much of their widths, and are at most so far apart, in standing heights.
-_OVERLAP = 0.08
+# Of the film's width.
+_ROOM = 0.96
+# Neighbours may share so much of the narrower one's width, and are at most so many standing heights apart.
+_OVERLAP = 0.1
 _WIDEST_GAP = 0.5
 _LEAN = (0.012, 0.035)
 
@@ -52,30 +54,36 @@ def place_players(
     Raises:
         ParameterError: for more players than fit.
     """
-    num_players = len(sizes)
-    heights = np.array([stage_height for _, _, stage_height in sizes]) * rng.uniform(0.95, 1.05, num_players)
+    heights = np.array([stage_height for _, _, stage_height in sizes]) * rng.uniform(0.95, 1.05, len(sizes))
     widths = heights * np.array([pixels_wide / pixels_high for pixels_wide, pixels_high, _ in sizes])
-    room = 0.96 * width
+    # What each may share with the next is measured by the narrower of the two.
+    shared = np.append(np.minimum(widths[:-1], widths[1:]), 0.0)
+    room = _ROOM * width
+    least_width = widths.sum() - _OVERLAP * shared.sum()
     unit = min(
-        rng.uniform(*_STANDING_HEIGHT) * height,
-        _TALLEST * height / heights.max(),
-        room / (widths.sum() * (1 - _OVERLAP)),
+        rng.uniform(*_STANDING_HEIGHT) * height, _TALLEST * height / heights.max(), room / least_width
     )
     if unit < _LEAST_STANDING_HEIGHT * height:
-        most = max(1, int(num_players * unit / (_LEAST_STANDING_HEIGHT * height)))
+        most = max(1, int(len(sizes) * unit / (_LEAST_STANDING_HEIGHT * height)))
         raise ParameterError(
-            f"Expected at most about {most} players in a picture of {width} x {height}. Received: {num_players}"
+            f"Expected at most about {most} such players in a picture of {width} x {height}. Received: {len(sizes)}"
         )
-    widths, heights = widths * unit, heights * unit
-    gap = min((room - widths.sum()) / num_players, _WIDEST_GAP * unit)
-    spare = width - widths.sum() - gap * num_players
-    cursor = spare * rng.uniform(0.3, 0.7)
-    places = []
-    for (_, pixels_high, _), player_width, player_height in zip(sizes, widths, heights):
-        left = cursor + gap * (0.5 + rng.uniform(-0.35, 0.35))
-        bottom = min(height, round(rng.uniform(*_FEET) * height))
-        lean_pixels = float(rng.uniform(*_LEAN) * player_height)
-        factor = float(player_height / pixels_high)
-        places.append(Place(round(left), round(left + player_width), bottom, factor, lean_pixels))
-        cursor += player_width + gap
-    return places
+    widths, heights, shared = widths * unit, heights * unit, shared * unit
+    missing = widths.sum() - room
+    shared *= max(0.0, missing / shared.sum()) if len(sizes) > 1 else 0.0
+    gap = min(max(0.0, -missing) / len(sizes), _WIDEST_GAP * unit)
+    spare = width - widths.sum() + shared.sum() - gap * len(sizes)
+    lefts = spare * rng.uniform(0.3, 0.7) + np.cumsum(widths - shared + gap) - (widths - shared + gap)
+    lefts += gap * (0.5 + rng.uniform(-0.35, 0.35, len(sizes)))
+    return [
+        _place(float(left), float(wide), float(high), high / size[1], height, rng)
+        for left, wide, high, size in zip(lefts, widths, heights, sizes)
+    ]
+
+
+def _place(
+    left: float, wide: float, high: float, factor: float, film_height: int, rng: np.random.Generator
+) -> Place:
+    """A place of so many pixels, with the feet somewhere on the floor."""
+    bottom = round(rng.uniform(*_FEET) * film_height)
+    return Place(round(left), round(left + wide), bottom, float(factor), float(rng.uniform(*_LEAN) * high))

@@ -17,20 +17,22 @@ import numpy as np
 from av_sep.datasets.melodies import Note
 from av_sep.datasets.synthetic.backdrops import draw_backdrop, draw_shadow
 from av_sep.datasets.synthetic.film_file import FilmFile
-from av_sep.datasets.synthetic.layers import PlayerPicture, lay_over, leaning, resized, visible_box
+from av_sep.datasets.synthetic.layers import PlayerPicture, lay_over, leaning, lit, resized, visible_box
 from av_sep.datasets.synthetic.motion import Motion, motion
 from av_sep.datasets.synthetic.pictures import PictureSet, open_pictures
 from av_sep.datasets.synthetic.places import Place, place_players
 from av_sep.errors import ParameterError
-from av_sep.instruments import URMP_13
 from av_sep.media import replace_when_complete
 
 # Boxes are written for the instants 0, 0.5, 1, ... seconds.
 BOX_INTERVAL_SECONDS = 0.5
+MAX_PLAYERS = 16
 # The eye takes this for motion, and it halves the work.
 _MAX_PICTURES_PER_SECOND = 15.0
 # A pose is one of so many leans and strokes, so that each is painted once.
 _NUM_LEANS = 11
+# How bright players are in the light of a stage.
+_LIGHT = (0.72, 1.1)
 
 
 @dataclass(frozen=True)
@@ -87,14 +89,14 @@ def write_film(
         ParameterError: for an unknown instrument, no players or more than fit, and a size, rate or length that cannot
         be. MediaError: for sound or pictures that cannot be read and a film that cannot be written.
     """
-    for player in players:
-        URMP_13.index(player.instrument)
     num_repeats = max(1, math.ceil(fps / _MAX_PICTURES_PER_SECOND)) if math.isfinite(fps) else 1
     film = FilmFile(path, sound, seconds=seconds, width=width, height=height, fps=fps, num_repeats=num_repeats)
-    backdrop, performers = _set_stage(players, film, rng, pictures or open_pictures(None), width, height)
+    stage = _set_stage(players, rng, pictures, width, height)
+    moves = [motion(player.notes, film.num_pictures, film.pictures_per_second) for player in players]
+    performers = [_Performer(*cast, stage.light) for cast in zip(players, stage.pictures, stage.places, moves)]
     boxes: list[PlayerBox] = []
     with film:
-        for index, picture in enumerate(_film_pictures(backdrop, performers, film.num_pictures)):
+        for index, picture in enumerate(_film_pictures(stage.backdrop, performers, film.num_pictures)):
             film.write(picture)
             for time_seconds in _box_times(index, film.pictures_per_second, seconds):
                 boxes += _boxes(performers, index, time_seconds, width, height)
@@ -111,7 +113,7 @@ def empty_stage(
 ) -> np.ndarray:
     """The stage that `write_film` uses for the same arguments, shadows included, without the players: uint8 RGB
     `[height, width, 3]`."""
-    return _set_stage(players, None, rng, pictures or open_pictures(None), width, height)[0]
+    return _set_stage(players, rng, pictures, width, height).backdrop
 
 
 def write_boxes(path: Path, boxes: Sequence[PlayerBox]) -> None:
@@ -129,9 +131,11 @@ def write_boxes(path: Path, boxes: Sequence[PlayerBox]) -> None:
 class _Performer:
     """A player on the stage, in the poses he takes."""
 
-    def __init__(self, player: StagePlayer, picture: PlayerPicture, place: Place, moves: Motion):
+    def __init__(
+        self, player: StagePlayer, picture: PlayerPicture, place: Place, moves: Motion, light: np.ndarray
+    ):
         self.instrument = player.instrument
-        self._strokes = [resized(layer, place.factor) for layer in picture.strokes]
+        self._strokes = [lit(resized(layer, place.factor), light) for layer in picture.strokes]
         self._place = place
         self._margin = math.ceil(place.lean_pixels)
         self._leans = np.rint((moves.sway + 1) / 2 * (_NUM_LEANS - 1)).astype(int)
@@ -152,28 +156,31 @@ class _Performer:
         return layer, self._place.left - self._margin, self._place.bottom - layer.shape[0]
 
 
+@dataclass(frozen=True, eq=False)
+class _Stage:
+    """Everything that does not move: the empty stage, the players' pictures and places, and the colour of the light."""
+
+    backdrop: np.ndarray
+    pictures: list[PlayerPicture]
+    places: list[Place]
+    light: np.ndarray
+
+
 def _set_stage(
-    players: Sequence[StagePlayer],
-    film: FilmFile | None,
-    rng: np.random.Generator,
-    pictures: PictureSet,
-    width: int,
-    height: int,
-) -> tuple[np.ndarray, list[_Performer]]:
-    """The empty stage, and the players if there is a film to be in."""
-    if not players:
-        raise ParameterError("Expected at least one player. Received: none")
-    seeds = rng.integers(2**63, size=3)
-    backdrop = draw_backdrop(width, height, np.random.default_rng(seeds[0]))
-    chosen = pictures.choose([player.instrument for player in players], np.random.default_rng(seeds[1]))
-    sizes = [(*reversed(picture.strokes[0].shape[:2]), picture.height) for picture in chosen]
-    places = place_players(sizes, width, height, np.random.default_rng(seeds[2]))
+    players: Sequence[StagePlayer], rng: np.random.Generator, pictures: PictureSet | None, width: int, height: int
+) -> _Stage:
+    # Whether so many fit is known only once they are drawn, which takes a tenth of a second for each.
+    if not 1 <= len(players) <= MAX_PLAYERS:
+        raise ParameterError(f"Expected 1 to {MAX_PLAYERS} players. Received: {len(players)}")
+    backdrop_rng, picture_rng, place_rng = (np.random.default_rng(seed) for seed in rng.integers(2**63, size=3))
+    backdrop = draw_backdrop(width, height, backdrop_rng)
+    light = backdrop_rng.uniform(*_LIGHT) * backdrop_rng.uniform(0.94, 1.06, 3)
+    chosen = (pictures or open_pictures(None)).choose([player.instrument for player in players], picture_rng)
+    sizes = [(picture.strokes[0].shape[1], picture.strokes[0].shape[0], picture.height) for picture in chosen]
+    places = place_players(sizes, width, height, place_rng)
     for place in places:
         draw_shadow(backdrop, (place.left + place.right) / 2, place.bottom - 2, 0.3 * (place.right - place.left))
-    if film is None:
-        return backdrop, []
-    moves = [motion(player.notes, film.num_pictures, film.pictures_per_second) for player in players]
-    return backdrop, [_Performer(*args) for args in zip(players, chosen, places, moves)]
+    return _Stage(backdrop, chosen, places, light)
 
 
 def _film_pictures(backdrop: np.ndarray, performers: Sequence[_Performer], num_pictures: int) -> Iterator[np.ndarray]:
