@@ -176,4 +176,5 @@ def voice_lead(
         pitches = ladder((bass_tone,) if lowest else chord.tones, window)
         pitches.sort(key=lambda pitch: (abs(pitch - before), pitch))
         choices.append(pitches[:_CANDIDATES_PER_VOICE])
-    return list(min(itertools.product(*choices), key=lambda voicing: _cost(voicing, previous, chord)))
+    voicings = map(list, itertools.product(*choices))
+    return min(voicings, key=lambda voicing: _cost(voicing, previous, chord))

@@ -1,7 +1,7 @@
 """A part played by recorded notes, each heard exactly when it is due.
 
-A recorded note is seldom heard at its first sample: bows and reeds take up to a tenth of a second to speak. So a note is
-started early by what it takes, and slurred notes are cross-faded around the moment where one turns into the next.
+A recorded note is seldom heard at its first sample: bows and reeds take up to a tenth of a second to speak. So a note
+is started early by what it takes, and slurred notes are cross-faded around the moment where one turns into the next.
 
 Conventions:
     Waveforms are float32 `[time]`, mono, at the rate of the sample set, not leveled.

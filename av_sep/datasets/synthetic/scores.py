@@ -17,7 +17,7 @@ from av_sep.datasets.instrument_ranges import Voice
 from av_sep.datasets.melodies import Note
 from av_sep.datasets.soundfonts import midi_file
 from av_sep.datasets.synthetic.ensembles import Player, voice_windows
-from av_sep.datasets.synthetic.voice_lines import Tone, within
+from av_sep.datasets.synthetic.voice_lines import Tone, moved, within
 from av_sep.datasets.synthetic.harmony import Key, Window, make_chord, progression, random_key
 from av_sep.datasets.synthetic.textures import TEXTURES, Passage, Texture, accompanied, chorale, imitation
 from av_sep.datasets.synthetic.tunes import TUNES, Tune
@@ -89,7 +89,7 @@ def compose(players: Sequence[Player], seconds: float, rng: np.random.Generator)
     parts: dict[int, ScorePart] = {}
     for position, tones in zip(order, written):
         player = players[position]
-        notes = _notes(within(tones, player.voice.full), 60.0 / tempo_bpm)
+        notes = tone_notes(within(tones, player.voice.full), 60.0 / tempo_bpm)
         parts[position] = ScorePart(player.instrument, player.voice, notes)
     length = num_bars * beats_per_bar * 60.0 / tempo_bpm
     return Score(title, length, tempo_bpm, tuple(parts[position] for position in range(len(players))))
@@ -100,29 +100,33 @@ def _write(
 ) -> list[list[Tone]]:
     """All voices of the piece, highest first: passages in a row."""
     voices: list[list[Tone]] = [[] for _ in windows]
+    rested = [False] * len(windows)
     bar = 0
     while bar < num_bars:
         size = min(len(tune.chords) if tune else int(rng.choice(_BARS_PER_PASSAGE)), num_bars - bar)
         # A single bar left over has no room for a cadence of its own.
         size += num_bars - bar - size == 1
         final = bar + size >= num_bars
-        playing = _playing(voices, bar == 0 or final, rng)
+        playing = list(range(len(windows))) if bar == 0 or final else _playing(rested, rng)
         passage, texture = _passage(key, beats_per_bar, size, final, [windows[i] for i in playing], tune, rng)
         if final and not all(voices):
             # Whoever has only rested so far plays at last; a chorale leaves nobody out.
             texture = chorale
+        rested = [True] * len(windows)
         for i, tones in zip(playing, texture(passage, rng)):
-            voices[i] += [replace(tone, beat=tone.beat + bar * beats_per_bar) for tone in tones]
+            voices[i] += moved(tones, float(bar * beats_per_bar))
+            rested[i] = not tones
         bar += size
     return voices
 
 
-def _playing(voices: Sequence[Sequence[Tone]], tutti: bool, rng: np.random.Generator) -> list[int]:
-    """Who plays in a passage: mostly all, always somebody."""
-    if tutti or len(voices) < 2 or rng.random() < 0.55:
-        return list(range(len(voices)))
-    count = int(rng.integers(1, len(voices)))
-    return sorted(int(i) for i in rng.permutation(len(voices))[:count])
+def _playing(rested: Sequence[bool], rng: np.random.Generator) -> list[int]:
+    """Who plays in a passage: mostly all; always somebody, and whoever has rested in the one before."""
+    if len(rested) < 2 or rng.random() < 0.55:
+        return list(range(len(rested)))
+    count = int(rng.integers(1, len(rested)))
+    chosen = {int(i) for i in rng.permutation(len(rested))[:count]}
+    return [i for i, idle in enumerate(rested) if idle or i in chosen]
 
 
 def _passage(
@@ -155,7 +159,7 @@ def _theme(tune: Tune, key: Key, num_bars: int) -> tuple[Tone, ...]:
     return tuple(tones)
 
 
-def _notes(tones: Sequence[Tone], beat_seconds: float) -> tuple[Note, ...]:
+def tone_notes(tones: Sequence[Tone], beat_seconds: float) -> tuple[Note, ...]:
     """A voice in seconds, by onset; a slur counts only where the next note follows at once and is another."""
     ordered = sorted(tones, key=lambda tone: tone.beat)
     notes = []

@@ -114,6 +114,8 @@ def imitation(passage: Passage, rng: np.random.Generator) -> list[list[Tone]]:
     lines, loop_bars = _round_lines(passage, rng)
     num_loops = len(passage.chords) // loop_bars
     order = rng.permutation(len(passage.windows)) if rng.random() < 0.5 else np.arange(len(passage.windows))
+    # Where there are more voices than times to enter, some enter together.
+    order = order % max(1, num_loops)
     voices: list[list[Tone]] = []
     for i, window in enumerate(passage.windows):
         voice: list[Tone] = []
@@ -152,4 +154,3 @@ TEXTURES: tuple[tuple[float, Texture], ...] = (
     (0.08, unison),
     (0.14, dialogue),
 )
-

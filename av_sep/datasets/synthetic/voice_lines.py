@@ -161,10 +161,8 @@ def _broken(chord: Chord, pitch: int, start: float, beats_per_bar: int, window: 
     """Eighths up and down the chord's tones around a pitch."""
     tones = ladder(chord.tones, window)
     at = min(bisect.bisect_left(tones, pitch), max(0, len(tones) - 3))
-    steps = [at, at + 1, at + 2, at + 1]
-    return [
-        Tone(start + 0.5 * i, 0.5, tones[min(steps[i % 4], len(tones) - 1)], i % 4 < 3) for i in range(2 * beats_per_bar)
-    ]
+    pattern = [tones[min(step, len(tones) - 1)] for step in (at, at + 1, at + 2, at + 1)]
+    return [Tone(start + 0.5 * i, 0.5, pattern[i % 4], i % 4 < 3) for i in range(2 * beats_per_bar)]
 
 
 def passing_tones(
