@@ -35,12 +35,14 @@ class Part:
         sound: the recording.
         notes: note annotations of this part, if there are any.
         f0s: fundamental frequency annotations of this part, likewise.
+        annotation_row: which row of the annotation files is this part's, where several parts share them (Bach10).
     """
 
     instrument: str
     sound: Sound
     notes: Path | None = None
     f0s: Path | None = None
+    annotation_row: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,12 @@ class Track:
     boxes: Path | None = None
     remarks: tuple[str, ...] = ()
 
+    @property
+    def stems(self) -> dict[str, tuple[Sound, ...]]:
+        """Instrument -> the recordings whose sum is its stem, instruments in the order of their first part."""
+        instruments = dict.fromkeys(part.instrument for part in self.parts)
+        return {name: tuple(part.sound for part in self.parts if part.instrument == name) for name in instruments}
+
     @cached_property
     def duration_seconds(self) -> float:
         """Length of the longest part, as the files' headers tell.
@@ -72,7 +80,7 @@ class Track:
         Raises:
             MediaError: where a file cannot be opened.
         """
-        return max(probe(part.sound.path).duration_seconds for part in self.parts)
+        return max(probe(path).duration_seconds for path in {part.sound.path for part in self.parts})
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -95,7 +103,8 @@ class Dataset:
         root: its folder.
         taxonomy: which instruments its parts are named by.
         tracks: ordered by name.
-        splits: split name -> function from tracks to {"train": …, "validation": …, "test": …}; the first is the default.
+        splits: split name -> function from tracks to {"train": …, "validation": …, "test": …}; the first is the
+            default.
         problems: what is missing or cannot be used, one line each, with the track and the path: tracks that this
             concerns are not among `tracks`.
     """

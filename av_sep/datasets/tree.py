@@ -1,0 +1,101 @@
+"""A dataset's folders: what they hold, in a steady order, and what in them cannot be used.
+
+Conventions:
+    Folders are listed, sound files are never opened. Hidden entries and what operating systems leave behind are passed
+    over. Links are followed one level at a time and never back, so that a loop of links ends. Names that are not valid
+    UTF-8 stay as they are in paths and are made printable everywhere else.
+"""
+
+import os
+import stat
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from av_sep.errors import MediaError
+from av_sep.media import MEDIA_EXTENSIONS
+from av_sep.media.files import shown
+
+SOUND_EXTENSIONS = frozenset(
+    ".wav .flac .mp3 .m4a .aac .ogg .oga .opus .aif .aiff .wma .w64 .rf64 .caf .au".split()
+)  # fmt: skip
+VIDEO_EXTENSIONS = MEDIA_EXTENSIONS - SOUND_EXTENSIONS
+_CLUTTER = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
+_PAPERS = (".txt", ".md", ".pdf", ".html", ".rtf", ".bib")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a folder holds, each sorted by name.
+
+    Attributes:
+        folders: its subfolders, links to folders included.
+        files: its regular files, links to files included.
+        unusable: one line for each entry that is neither, or cannot be looked at.
+    """
+
+    folders: tuple[Path, ...]
+    files: tuple[Path, ...]
+    unusable: tuple[str, ...]
+
+
+def list_folder(folder: Path) -> Listing:
+    """What a folder holds.
+
+    Raises:
+        MediaError: for a folder that is missing, is none, or may not be read.
+    """
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        raise MediaError(f"Cannot open this folder ({error.strerror}). Received: {shown(folder)}") from error
+    folders, files, unusable = [], [], []
+    for path in (folder / name for name in names if not name.startswith(".") and name.lower() not in _CLUTTER):
+        try:
+            mode = path.stat().st_mode
+        except OSError as error:
+            unusable.append(f"{shown(path.name)} cannot be opened ({error.strerror})")
+            continue
+        if stat.S_ISDIR(mode):
+            folders.append(path)
+        elif stat.S_ISREG(mode):
+            files.append(path)
+        else:
+            unusable.append(f"{shown(path.name)} is neither a file nor a folder")
+    return Listing(tuple(folders), tuple(files), tuple(unusable))
+
+
+def distinct_folders(root: Path, folders: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """Folders without those that are only another way to one of them or back to the root, and a line for each of these.
+
+    A folder itself is kept rather than a link to it.
+    """
+    seen = {_identity(root): root}
+    kept, problems = [], []
+    for folder in sorted(folders, key=lambda path: (path.is_symlink(), path)):
+        first = seen.setdefault(_identity(folder), folder)
+        if first is folder:
+            kept.append(folder)
+        else:
+            problems.append(f"{printable(folder.name)}: a link to {shown(first)}, which is there already; left out")
+    return sorted(kept), problems
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def is_paper(path: Path) -> bool:
+    """Whether a file is a read-me, a licence or the like: part of every download, and no line worth."""
+    return path.suffix.lower() in _PAPERS or path.stem.upper() in ("README", "LICENSE", "LICENCE", "COPYING")
+
+
+def printable(name: str) -> str:
+    """A name as tracks have it: printable and usable as a file name on any system, e.g. "Caf\\xe9" as "Caf%xe9"."""
+    return shown(name).replace("\\", "%").replace("/", "%")
+
+
+def name_list(paths: Iterable[Path]) -> str:
+    """File names for a message, "a.wav, b.wav"."""
+    return ", ".join(shown(path.name) for path in paths)
