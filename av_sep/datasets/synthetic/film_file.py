@@ -113,8 +113,8 @@ class FilmFile:
         pictures = ffmpeg.input("pipe:", format="rawvideo", pix_fmt="rgb24", s=self._size, r=self.pictures_per_second)
         seconds = self._num_frames / self._fps
         sound = media_input(self._sound)["a:0"].filter("apad", whole_dur=seconds).filter("atrim", end=seconds)
-        options = {**_VIDEO, **_AUDIO, **_SAME_BYTES, **_NO_MESSAGES, "format": "mp4", "movflags": "+faststart"}
-        options |= {"r": self._fps, "frames:v": self._num_frames}
+        options: dict[str, object] = {"r": self._fps, "frames:v": self._num_frames}
+        options |= {**_VIDEO, **_AUDIO, **_SAME_BYTES, **_NO_MESSAGES, "format": "mp4", "movflags": "+faststart"}
         return ffmpeg.output(pictures, sound, file_url(temporary), **options)
 
     def _failed(self) -> MediaError:
