@@ -29,6 +29,7 @@ from av_sep.datasets.track import Dataset, Part, Sound, Track
 from av_sep.datasets.tree import (
     SOUND_EXTENSIONS,
     Listing,
+    Notices,
     distinct_folders,
     is_paper,
     list_folder,
@@ -57,18 +58,19 @@ def open_bach10(root: str | os.PathLike[str]) -> Dataset:
     """
     root = Path(root)
     listing = list_folder(root)
-    pieces, problems = distinct_folders(root, [path for path in listing.folders if _PIECE.fullmatch(path.name)])
+    notices = Notices()
+    pieces = distinct_folders(root, [path for path in listing.folders if _PIECE.fullmatch(path.name)], notices)
     if not pieces:
         raise MediaError(f"Expected Bach10: folders such as 01-AchGottundHerr. Received: {shown(root)}")
-    problems += [f"{line}; left out" for line in listing.unusable]
+    notices.add_unusable(listing)
     others = [path for path in listing.folders if not _PIECE.fullmatch(path.name)]
     others = [path for path in others if path.name.lower() not in _EXTRA_FOLDERS]
     others += [path for path in listing.files if not is_paper(path)]
-    problems += [f"{shown(path)} is not a folder NN-<Name>; left out" for path in others]
+    notices.add_strays(others, "is not a folder NN-<Name>")
     if len(pieces) != NUM_PIECES:
-        problems.append(f"Bach10 has {NUM_PIECES} pieces, here are {len(pieces)}")
+        notices.problems.append(f"Bach10 has {NUM_PIECES} pieces, here are {len(pieces)}")
     found = [_piece(folder) for folder in pieces]
-    return build_dataset("bach10", root, BACH10.taxonomy, found, problems, {"composition": by_composition()})
+    return build_dataset("bach10", root, BACH10.taxonomy, found, notices, {"composition": by_composition()})
 
 
 def _piece(folder: Path) -> Finding:

@@ -12,6 +12,7 @@ from pathlib import Path
 from av_sep.datasets.label_tables import LabelTable
 from av_sep.datasets.splits import one_sided
 from av_sep.datasets.track import Dataset, Part, Sound, Split, Track
+from av_sep.datasets.tree import Notices
 from av_sep.instruments import Taxonomy
 
 Finding = tuple[Track | None, list[str]]
@@ -76,7 +77,7 @@ def build_dataset(
     root: Path,
     taxonomy: Taxonomy,
     findings: Iterable[Finding],
-    problems: Iterable[str],
+    notices: Notices,
     splits: Mapping[str, Split],
 ) -> Dataset:
     """A dataset from what was found in its folders.
@@ -86,12 +87,13 @@ def build_dataset(
         root: its folder, as it was given.
         taxonomy: which instruments its parts are named by.
         findings: what came of each folder or file that has the layout of a track.
-        problems: lines about everything else.
+        notices: lines about everything else.
         splits: as `Dataset.splits`, without those that every dataset has.
     """
-    tracks, lines = [], list(problems)
+    tracks, problems = [], list(notices.problems)
     for track, faults in findings:
-        lines += faults
+        problems += faults
         if track is not None:
             tracks.append(track)
-    return Dataset(name, root, taxonomy, uniquely_named(tracks), {**splits, **one_sided()}, tuple(lines))
+    splits = {**splits, **one_sided()}
+    return Dataset(name, root, taxonomy, uniquely_named(tracks), splits, tuple(problems), tuple(notices.remarks))

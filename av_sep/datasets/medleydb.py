@@ -21,7 +21,7 @@ References:
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from av_sep.datasets.building import Finding, build_dataset, labelled_track, unu
 from av_sep.datasets.label_tables import Labels, LabelTable, label_table
 from av_sep.datasets.splits import by_composition
 from av_sep.datasets.track import Dataset, Sound, Track
-from av_sep.datasets.tree import Listing, distinct_folders, is_paper, list_folder, printable
+from av_sep.datasets.tree import Listing, Notices, distinct_folders, is_paper, list_folder, printable
 from av_sep.errors import MediaError
 from av_sep.instruments import URMP_13, Taxonomy
 from av_sep.media.files import shown
@@ -63,15 +63,18 @@ def open_medleydb(
     folder = root / "Audio" if root / "Audio" in top.folders else root
     listing = top if folder == root else list_folder(folder)
     known = _metadata_files(root / "Metadata" if metadata is None else Path(metadata), required=metadata is not None)
-    candidates, problems = distinct_folders(folder, [path for path in listing.folders if _is_candidate(path)])
+    notices = Notices()
+    candidates = distinct_folders(folder, [path for path in listing.folders if _is_candidate(path)], notices)
     contents = {path: list_folder(path) for path in candidates}
     tracks = [path for path in candidates if _is_track(path, contents[path], known)]
     if not tracks:
         raise MediaError(f"Expected MedleyDB: Audio/Artist_Title/Artist_Title_STEMS/…. Received: {shown(root)}")
     findings = [_track(path, contents[path], known, table) for path in tracks]
-    problems += _other_entries(root, top, listing, [path for path in candidates if path not in tracks])
-    problems += _without_sound(known, tracks)
-    return build_dataset("medleydb", root, table.taxonomy, findings, problems, {"artist": by_composition()})
+    strays = [path for path in candidates if path not in tracks]
+    strays += [] if listing is top else [path for path in top.folders if _is_candidate(path) and path != folder]
+    _notice_strays(notices, strays, [top] if listing is top else [top, listing])
+    notices.problems += _without_sound(known, tracks)
+    return build_dataset("medleydb", root, table.taxonomy, findings, notices, {"artist": by_composition()})
 
 
 def _is_candidate(path: Path) -> bool:
@@ -91,14 +94,12 @@ def _metadata_files(folder: Path, *, required: bool) -> dict[str, Path]:
     return {path.name[: -len(_METADATA_END)]: path for path in files if path.name.endswith(_METADATA_END)}
 
 
-def _other_entries(root: Path, top: Listing, listing: Listing, folders: list[Path]) -> list[str]:
+def _notice_strays(notices: Notices, folders: Sequence[Path], listings: Sequence[Listing]) -> None:
     """Lines about what is neither a track nor a known extra."""
-    listings = {id(top): top, id(listing): listing}.values()
-    files = [path for one in listings for path in one.files if not is_paper(path) and path.suffix != ".yaml"]
-    if listing is not top:
-        folders = folders + [path for path in top.folders if _is_candidate(path) and path != root / "Audio"]
-    lines = [f"{line}; left out" for one in listings for line in one.unusable]
-    return lines + [f"{shown(path)} is not a folder of a track; left out" for path in (*folders, *files)]
+    files = [path for listing in listings for path in listing.files if path.suffix != ".yaml" and not is_paper(path)]
+    notices.add_strays([*folders, *files], "is not a folder of a track")
+    for listing in listings:
+        notices.add_unusable(listing)
 
 
 def _without_sound(known: Mapping[str, Path], tracks: list[Path]) -> list[str]:

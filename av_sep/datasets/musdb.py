@@ -18,7 +18,7 @@ References:
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from av_sep.datasets.building import Finding, build_dataset, labelled_track, unusable
@@ -28,6 +28,7 @@ from av_sep.datasets.track import Dataset, Sound, Track
 from av_sep.datasets.tree import (
     SOUND_EXTENSIONS,
     Listing,
+    Notices,
     distinct_folders,
     is_paper,
     list_folder,
@@ -73,17 +74,17 @@ def open_musdb18(root: str | os.PathLike[str], *, labels: Labels = None) -> Data
         MediaError: for a folder that cannot be read or holds no *.stem.mp4 files in these folders.
     """
     root, table = Path(root), label_table("musdb", MUSDB_4.name, labels)
-    sides, problems = _sides(root)
+    sides, notices = _sides(root)
     found: dict[str, list[Finding]] = {}
     for side, listing in sides.items():
         songs = [path for path in listing.files if path.name.lower().endswith(_STEM_SUFFIX)]
         found[side] = [_song_of_streams(path, table) for path in songs]
         others = [path for path in (*listing.folders, *listing.files) if path not in songs and not is_paper(path)]
-        problems += [f"{side}/{shown(path.name)} is no *{_STEM_SUFFIX} file; left out" for path in others]
+        notices.add_strays(others, f"is no *{_STEM_SUFFIX} file")
     if not any(found.values()):
         hint = " (folders of WAV files are musdb18hq)" if any(listing.folders for listing in sides.values()) else ""
         raise MediaError(f"Expected MUSDB18: train/*.stem.mp4 and test/*.stem.mp4{hint}. Received: {shown(root)}")
-    return _dataset("musdb18", root, table, found, problems)
+    return _dataset("musdb18", root, table, found, notices)
 
 
 def open_musdb18hq(root: str | os.PathLike[str], *, labels: Labels = None) -> Dataset:
@@ -97,32 +98,33 @@ def open_musdb18hq(root: str | os.PathLike[str], *, labels: Labels = None) -> Da
         MediaError: for a folder that cannot be read or holds no songs in these folders.
     """
     root, table = Path(root), label_table("musdb", MUSDB_4.name, labels)
-    sides, problems = _sides(root)
+    sides, notices = _sides(root)
     found: dict[str, list[Finding]] = {}
     for side, listing in sides.items():
-        songs, links = distinct_folders(root / side, listing.folders)
+        songs = distinct_folders(root / side, listing.folders, notices)
         found[side] = [_song_of_files(folder, table) for folder in songs]
-        others = [path for path in listing.files if not is_paper(path)]
-        problems += links + [f"{side}/{shown(path.name)} is no folder of a song; left out" for path in others]
+        notices.add_strays([path for path in listing.files if not is_paper(path)], "is no folder of a song")
     if not any(found.values()):
         stems = any(path.name.endswith(_STEM_SUFFIX) for listing in sides.values() for path in listing.files)
         hint = " (*.stem.mp4 files are musdb18)" if stems else ""
         raise MediaError(f"Expected MUSDB18-HQ: train/<song>/mixture.wav and so on{hint}. Received: {shown(root)}")
-    return _dataset("musdb18hq", root, table, found, problems)
+    return _dataset("musdb18hq", root, table, found, notices)
 
 
-def _sides(root: Path) -> tuple[dict[str, Listing], list[str]]:
+def _sides(root: Path) -> tuple[dict[str, Listing], Notices]:
     """What lies in `train` and `test`, and lines about the rest of the root."""
     listing = list_folder(root)
     folders = {path.name: path for path in listing.folders}
-    problems = [f"{line}; left out" for line in listing.unusable]
+    notices = Notices()
+    notices.add_unusable(listing)
     others = [path for path in listing.folders if path.name not in NUM_TRACKS]
     others += [path for path in listing.files if not is_paper(path)]
-    problems += [f"{shown(path)} is neither the folder train nor test; left out" for path in others]
-    problems += [f"the folder {side} is missing in {shown(root)}" for side in NUM_TRACKS if side not in folders]
+    notices.add_strays(others, "is neither the folder train nor test")
+    notices.problems += [f"the folder {side} is missing in {shown(root)}" for side in NUM_TRACKS if side not in folders]
     sides = {side: list_folder(folders[side]) for side in NUM_TRACKS if side in folders}
-    problems += [f"{side}/{line}; left out" for side, inner in sides.items() for line in inner.unusable]
-    return sides, problems
+    for side, inner in sides.items():
+        notices.add_unusable(inner, f"{side}/")
+    return sides, notices
 
 
 def _artist(name: str) -> str:
@@ -160,9 +162,9 @@ def _song_remarks(listing: Listing, no_mixture: bool) -> list[str]:
 
 
 def _dataset(
-    name: str, root: Path, table: LabelTable, found: Mapping[str, Sequence[Finding]], problems: Iterable[str]
+    name: str, root: Path, table: LabelTable, found: Mapping[str, Sequence[Finding]], notices: Notices
 ) -> Dataset:
-    problems = [*problems, *_missing_songs(found)]
+    notices.problems += _missing_songs(found)
 
     def published_side(track: Track) -> str:
         sound = track.parts[0].sound
@@ -171,7 +173,7 @@ def _dataset(
 
     splits = {"musdb": split_by(published_side), "artist": by_composition()}
     everything = [result for results in found.values() for result in results]
-    return build_dataset(name, root, table.taxonomy, everything, problems, splits)
+    return build_dataset(name, root, table.taxonomy, everything, notices, splits)
 
 
 def _missing_songs(found: Mapping[str, Sequence[Finding]]) -> list[str]:

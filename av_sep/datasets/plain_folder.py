@@ -27,6 +27,7 @@ from av_sep.datasets.tree import (
     SOUND_EXTENSIONS,
     VIDEO_EXTENSIONS,
     Listing,
+    Notices,
     distinct_folders,
     is_paper,
     list_folder,
@@ -54,16 +55,17 @@ def open_folder(root: str | os.PathLike[str], *, taxonomy: str | Taxonomy = URMP
     """
     root, taxonomy = Path(root), _taxonomy(taxonomy)
     listing = list_folder(root)
-    folders, problems = distinct_folders(root, listing.folders)
+    notices = Notices()
+    folders = distinct_folders(root, listing.folders, notices)
     contents = {folder: list_folder(folder) for folder in folders}
     if not any(map(_sounds, contents.values())):
         hint = " (a single track: give the folder above it)" if _sounds(listing) else ""
         raise MediaError(f"Expected folders such as <track>/mixture.wav, violin.wav, …{hint}. Received: {shown(root)}")
     findings = [_track(folder, inner, taxonomy) for folder, inner in contents.items()]
-    problems += [f"{line}; left out" for line in listing.unusable]
+    notices.add_unusable(listing)
     others = [path for path in listing.files if not is_paper(path)]
-    problems += [f"{shown(path)} lies beside the tracks' folders, in none of them; left out" for path in others]
-    return build_dataset("folder", root, taxonomy, findings, problems, {"composition": by_composition()})
+    notices.add_strays(others, "lies beside the tracks' folders, in none of them")
+    return build_dataset("folder", root, taxonomy, findings, notices, {"composition": by_composition()})
 
 
 def _taxonomy(taxonomy: str | Taxonomy) -> Taxonomy:

@@ -107,6 +107,7 @@ class Dataset:
             default.
         problems: what is missing or cannot be used, one line each, with the track and the path: tracks that this
             concerns are not among `tracks`.
+        remarks: what is odd about the folder as a whole and costs no track, one line each.
     """
 
     name: str
@@ -115,6 +116,7 @@ class Dataset:
     tracks: tuple[Track, ...]
     splits: Mapping[str, Split] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def instruments(self, track: Track) -> tuple[str, ...]:
         """Instruments of a track in the taxonomy's order, no repeats."""

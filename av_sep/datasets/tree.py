@@ -9,7 +9,7 @@ Conventions:
 import os
 import stat
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from av_sep.errors import MediaError
@@ -65,20 +65,44 @@ def list_folder(folder: Path) -> Listing:
     return Listing(tuple(folders), tuple(files), tuple(unusable))
 
 
-def distinct_folders(root: Path, folders: Sequence[Path]) -> tuple[list[Path], list[str]]:
-    """Folders without those that are only another way to one of them or back to the root, and a line for each of these.
+@dataclass
+class Notices:
+    """Lines about what in a dataset's folders is no track.
+
+    Attributes:
+        problems: about what may be meant for a track, and what is missing.
+        remarks: about the rest.
+    """
+
+    problems: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    def add_strays(self, paths: Iterable[Path], reason: str) -> None:
+        """A line for each folder and file out of place: a problem where there may be sound or pictures in it."""
+        for path in paths:
+            is_plain = path.is_file() and path.suffix.lower() not in MEDIA_EXTENSIONS
+            (self.remarks if is_plain else self.problems).append(f"{shown(path)} {reason}; left out")
+
+    def add_unusable(self, listing: Listing, where: str = "") -> None:
+        """A line for each entry that cannot be used, its name after `where`."""
+        self.problems += [f"{where}{line}; left out" for line in listing.unusable]
+
+
+def distinct_folders(root: Path, folders: Sequence[Path], notices: Notices) -> list[Path]:
+    """Folders without those that are only another way to one of them or back to the root; these get a remark.
 
     A folder itself is kept rather than a link to it.
     """
     seen = {_identity(root): root}
-    kept, problems = [], []
+    kept = []
     for folder in sorted(folders, key=lambda path: (path.is_symlink(), path)):
         first = seen.setdefault(_identity(folder), folder)
         if first is folder:
             kept.append(folder)
         else:
-            problems.append(f"{printable(folder.name)}: a link to {shown(first)}, which is there already; left out")
-    return sorted(kept), problems
+            line = f"{printable(folder.name)}: a link to {shown(first)}, which is there already; left out"
+            notices.remarks.append(line)
+    return sorted(kept)
 
 
 def _identity(path: Path) -> tuple[int, int]:

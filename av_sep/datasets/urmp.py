@@ -42,6 +42,7 @@ from av_sep.datasets.track import Dataset, Part, Sound, Split, Track
 from av_sep.datasets.tree import (
     SOUND_EXTENSIONS,
     VIDEO_EXTENSIONS,
+    Notices,
     distinct_folders,
     is_paper,
     list_folder,
@@ -86,19 +87,20 @@ def open_urmp(root: str | os.PathLike[str]) -> Dataset:
     if not any(map(_is_piece, listing.folders)) and root / "Dataset" in listing.folders:
         folder = root / "Dataset"
         listing = list_folder(folder)
-    pieces, problems = distinct_folders(folder, [path for path in listing.folders if _is_piece(path)])
+    notices = Notices()
+    pieces = distinct_folders(folder, [path for path in listing.folders if _is_piece(path)], notices)
     if not pieces:
         raise MediaError(
             f"Expected URMP: folders such as 01_Jupiter_vn_vc, here or in a folder Dataset. Received: {shown(root)}"
         )
     made = _is_made(folder)
     found = [_piece(path, made) for path in pieces]
-    problems += [f"{line}; left out" for line in listing.unusable]
+    notices.add_unusable(listing)
     others = [path for path in listing.folders if not _is_piece(path) and path.name not in _EXTRA_FOLDERS]
     others += [path for path in listing.files if not is_paper(path) and path.name != "dataset.json"]
-    problems += [f"{shown(path)} is not a folder NN_<Title>_<instrument>_…; left out" for path in others]
-    problems += [] if made else _missing_pieces(pieces)
-    return build_dataset("urmp", root, URMP_13, found, problems, _splits(made))
+    notices.add_strays(others, "is not a folder NN_<Title>_<instrument>_…")
+    notices.problems += [] if made else _missing_pieces(pieces)
+    return build_dataset("urmp", root, URMP_13, found, notices, _splits(made))
 
 
 def _is_piece(path: Path) -> bool:

@@ -95,9 +95,9 @@ def test_what_is_no_piece_gets_a_line(root):
     (root / "loose.wav").touch()
     (root / "Code").mkdir()
     (root / "03-Loop").symlink_to(root)
-    problems = open_bach10(root).problems
-    assert problems[:3] == (
-        f"03-Loop: a link to {root}, which is there already; left out",
+    dataset = open_bach10(root)
+    assert dataset.remarks == (f"03-Loop: a link to {root}, which is there already; left out",)
+    assert dataset.problems[:2] == (
         f"{root / 'backup'} is not a folder NN-<Name>; left out",
         f"{root / 'loose.wav'} is not a folder NN-<Name>; left out",
     )

@@ -209,15 +209,24 @@ def test_what_is_no_track_gets_a_line(tmp_path):
     (tmp_path / "Audio" / "misc").mkdir()
     (tmp_path / "Annotations").mkdir()
     (tmp_path / "Audio" / "C_Loop").symlink_to(tmp_path / "Audio" / "C_Loop")
-    problems = open_medleydb(tmp_path).problems
+    (tmp_path / "Audio" / "D_Again").symlink_to(tmp_path / "Audio" / "A_One")
+    (tmp_path / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "list.csv").touch()
+    dataset = open_medleydb(tmp_path)
+    problems = dataset.problems
+    assert set(dataset.remarks) == {
+        f"D_Again: a link to {tmp_path / 'Audio' / 'A_One'}, which is there already; left out",
+        f"{tmp_path / 'list.csv'} is not a folder of a track; left out",
+    }
     assert set(problems) == {
         "C_Loop cannot be opened (Too many levels of symbolic links); left out",
         f"{tmp_path / 'elsewhere'} is not a folder of a track; left out",
+        f"{tmp_path / 'linked'} is not a folder of a track; left out",
         f"{tmp_path / 'Audio' / 'misc'} is not a folder of a track; left out",
         f"{tmp_path / 'Audio' / 'loose.wav'} is not a folder of a track; left out",
         "metadata without sound: B_Two",
     }
-    assert len(problems) == 5
+    assert len(problems) == 6
 
 
 def test_artists_never_straddle(tmp_path):

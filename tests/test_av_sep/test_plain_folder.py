@@ -105,17 +105,22 @@ def test_what_is_odd_is_a_remark(tmp_path):
 def test_what_lies_beside_the_tracks_gets_a_line(tmp_path):
     write_track(tmp_path, "Duo", "violin.wav", "cello.wav")
     (tmp_path / "stray.wav").touch()
+    (tmp_path / "plan.xlsx").touch()
     (tmp_path / "README").touch()
     (tmp_path / "Again").symlink_to(tmp_path / "Duo")
     (tmp_path / "Loop").symlink_to(tmp_path)
     os.mkfifo(tmp_path / "pipe")
     dataset = open_folder(tmp_path)
     assert [track.name for track in dataset.tracks] == ["Duo"]
-    assert dataset.problems == (
+    beside = "lies beside the tracks' folders, in none of them; left out"
+    assert dataset.remarks == (
         f"Again: a link to {tmp_path / 'Duo'}, which is there already; left out",
         f"Loop: a link to {tmp_path}, which is there already; left out",
+        f"{tmp_path / 'plan.xlsx'} {beside}",
+    )
+    assert dataset.problems == (
         "pipe is neither a file nor a folder; left out",
-        f"{tmp_path / 'stray.wav'} lies beside the tracks' folders, in none of them; left out",
+        f"{tmp_path / 'stray.wav'} {beside}",
     )
 
 

@@ -236,12 +236,14 @@ def test_what_a_piece_can_do_without_is_a_remark(tmp_path):
     }
 
 
-def test_what_lies_beside_the_pieces_is_a_problem_line(tmp_path):
+def test_what_lies_beside_the_pieces_gets_a_line(tmp_path):
     write_piece(tmp_path, "01_Jupiter_vn_vc")
+    (tmp_path / "Dataset.zip").touch()
     (tmp_path / "backup").mkdir()
     (tmp_path / "stray.wav").touch()
     (tmp_path / ".DS_Store").touch()
-    _, problems = broken(tmp_path)
+    dataset, problems = broken(tmp_path)
+    assert dataset.remarks == (f"{tmp_path / 'Dataset.zip'} is not a folder NN_<Title>_<instrument>_…; left out",)
     assert problems == [
         f"{tmp_path / name} is not a folder NN_<Title>_<instrument>_…; left out" for name in ("backup", "stray.wav")
     ]
@@ -259,9 +261,11 @@ def test_loops_of_links_end_and_are_named(tmp_path):
     dataset, problems = broken(tmp_path)
     assert [track.name for track in dataset.tracks] == ["01_Jupiter_vn_vc"]
     assert dataset.tracks[0].remarks == ("up is a folder; not used",)
+    assert dataset.remarks == (
+        f"02_Loop_vn_vc: a link to {tmp_path}, which is there already; left out",
+        f"03_Again_vn_vc: a link to {tmp_path / '01_Jupiter_vn_vc'}, which is there already; left out",
+    )
     text = "\n".join(problems)
-    assert f"03_Again_vn_vc: a link to {tmp_path / '01_Jupiter_vn_vc'}, which is there already; left out" in text
-    assert f"02_Loop_vn_vc: a link to {tmp_path}, which is there already; left out" in text
     assert "04_Self_vn_vc cannot be opened (Too many levels of symbolic links); left out" in text
     assert "05_Entertainer_tpt_tpt: AuSep_2_* (trumpet) is missing" in text
     assert "AuSep_2_tpt_05_Entertainer.wav cannot be opened (Too many levels of symbolic links)" in text
