@@ -178,6 +178,10 @@ def test_a_missing_stem_is_a_problem_and_other_oddities_are_remarks(tmp_path):
         ("stems: {S01: {instrument: violin}}", "Expected a filename for the stem S01 in the metadata. Received: none"),
         ("stem_dir: elsewhere\nstems: {S01: {filename: a.wav}}", "Cannot open this folder (No such file or directory)"),
         ("stems: {S01: {filename: ../../A_One_MIX.wav, instrument: violin}}", "A_One_MIX.wav is missing"),
+        (
+            "stem_dir: ../B_Two/B_Two_STEMS\nstems: {S01: {filename: B_Two_STEM_01.wav, instrument: violin}}",
+            "Cannot open this folder (No such file or directory)",
+        ),
     ],
 )
 def test_metadata_that_cannot_be_used_are_a_problem_in_one_line(tmp_path, text, message):
