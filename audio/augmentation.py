@@ -132,12 +132,19 @@ def random_start(
 
     What lies between the crop's contexts falls anywhere in the stretch with equal chance, so that every sample is
     a target equally often away from the ends; its context may reach beyond the stretch. With `whole_context` the
-    crop itself lies in the stretch. A stretch that is too short is taken from its beginning.
+    crop itself lies in the stretch, if it fits. A stretch shorter than what lies between is taken from its beginning.
     """
-    context = 0 if whole_context else context_samples
-    num_starts = tf.maximum(total - (num_samples - 2 * context), 0) + 1
-    drawn = tf.random.stateless_uniform([], seed, 0, num_starts, dtype=tf.int32, alg="philox")
-    return drawn - context
+    drawn = uniform([], seed)
+    start = _place(drawn, total - (num_samples - 2 * context_samples)) - context_samples
+    if not whole_context:
+        return start
+    return tf.where(total >= num_samples, _place(drawn, total - num_samples), start)
+
+
+def _place(drawn: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
+    """One of 0 … last, or 0 if there is none, for a number drawn from [0, 1)."""
+    last = tf.maximum(last, 0)
+    return tf.minimum(tf.cast(drawn * tf.cast(last + 1, tf.float32), tf.int32), last)
 
 
 def random_gain(sources: tf.Tensor, seed: tf.Tensor, gain_db: tuple[float, float]) -> tf.Tensor:

@@ -21,15 +21,15 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from audio.augmentation import Augmentation, augment, extra_label, fold_seed, remix, split_seed
+from audio.augmentation import Augmentation, augment, extra_label, fold_seed, remix, split_seed, uniform
 from audio.records.prepared import ShardList, list_shards, require_whole
 from audio.records.spec import RecordSpec
-from audio.segments import Tensors, decode_picture, random_segments, tiled_segments, to_sound
+from audio.segments import Tensors, decode_picture, num_crops, random_segments, tiled_segments, to_sound
 from av_sep.errors import ParameterError
 
 DTYPES = ("float32", "bfloat16")
-# Places of the streams that one seed feeds.
-_FILES, _CROPS, _SHUFFLE, _REMIX, _CHANGE = range(5)
+# One seed feeds three streams: the order of segments, what is remixed, what is changed.
+_ORDER, _REMIX, _CHANGE = range(3)
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class InputConfig:
         training: False gives every sample once, in order, without any change: then augmentation, shuffling, repeating
             and dropping are off, whatever they are set to here.
         augmentation: None for sound as it was recorded.
-        crops_per_record: segments taken from a record each time it is read.
-        whole_context: take only segments that lie in their record. Otherwise targets are spread evenly over the
-            record and the context of those near its ends is zeros.
+        crops_per_record: segments taken from a record each time it is read; fewer from the shorter last one of a track.
+        whole_context: take only segments that lie in their record, where it is long enough. Otherwise targets are
+            spread evenly over the record and the context of those near its ends is zeros.
         shuffle_segments: size of the shuffle buffer.
         cycle_length: files read in turns.
         num_parallel_calls: threads for each step, None to let TensorFlow choose; changes the speed alone.
@@ -126,7 +126,8 @@ def make_dataset(location: str, spec: RecordSpec, config: InputConfig) -> tf.dat
         config: how they become batches.
 
     Raises:
-        MediaError: where no shard is found, or one is missing or truncated.
+        MediaError: where no shard is found, or one is missing or truncated. (Bytes that went bad inside a shard show
+            only when they are read, as TensorFlow's DataLossError; `audio.records.check_shard` tells where.)
         ParameterError: where spec, config and manifest do not fit together.
     """
     shards = list_shards(str(location), config.split)
@@ -165,7 +166,7 @@ def _training_segments(shards: ShardList, spec: RecordSpec, config: InputConfig)
     """(index, segment as sound), shuffled and remixed, without end if `repeat`."""
     first_epoch, skipped = _start(shards, spec, config)
     epochs = tf.data.Dataset.counter(first_epoch) if config.repeat else tf.data.Dataset.range(1)
-    kept = epochs.flat_map(lambda epoch: _epoch(shards.files, spec, config, tf.cast(epoch, tf.int32)))
+    kept = epochs.flat_map(lambda epoch: _epoch(shards.files, spec, config, epoch))
     first = config.first_batch * config.batch_size
     segments = kept.skip(skipped).map(to_sound, num_parallel_calls=_calls(config))
     if config.changes and config.changes.remix_probability:
@@ -185,12 +186,12 @@ def _epoch(files: tuple[str, ...], spec: RecordSpec, config: InputConfig, epoch:
     """Kept segments of one pass over all records, a function of seed and epoch."""
     # This graph's own seed, which `shuffle` mixes into the one it is given: otherwise that would be the global seed.
     tf.compat.v1.set_random_seed(1)
-    seed = fold_seed(tf.constant([config.seed, 0], tf.int32), epoch)
-    order = tf.argsort(tf.random.stateless_uniform([len(files)], fold_seed(seed, _FILES), alg="philox"))
+    file_seed, crop_seed, shuffle_seed = split_seed(_seed(config, _ORDER, epoch), 3)
+    order = tf.argsort(uniform([len(files)], file_seed))
     records = tf.data.Dataset.from_tensor_slices(tf.gather(tf.constant(files), order)).interleave(
         tf.data.TFRecordDataset,
         cycle_length=min(config.cycle_length, len(files)),
-        num_parallel_calls=_calls(config),
+        num_parallel_calls=_calls(config, min(config.cycle_length, len(files))),
         deterministic=config.deterministic,
     )
 
@@ -198,40 +199,37 @@ def _epoch(files: tuple[str, ...], spec: RecordSpec, config: InputConfig, epoch:
         return random_segments(
             serialized,
             spec,
-            fold_seed(fold_seed(seed, _CROPS), tf.cast(index, tf.int32)),
+            fold_seed(crop_seed, tf.cast(index, tf.int32)),
             num_samples=config.cropped_samples,
             context_samples=_context(config) + (config.cropped_samples - config.segment_samples) // 2,
             whole_context=config.whole_context,
-            num_crops=config.crops_per_record,
+            crops_per_record=config.crops_per_record,
         )
 
-    shuffle_seed = tf.random.stateless_uniform(
-        [], fold_seed(seed, _SHUFFLE), 1, 2**31 - 1, dtype=tf.int32, alg="philox"
-    )
     segments = records.enumerate().interleave(
-        cut, cycle_length=2, num_parallel_calls=_calls(config), deterministic=config.deterministic
+        cut, cycle_length=2, num_parallel_calls=_calls(config, 2), deterministic=config.deterministic
     )
-    return segments.shuffle(config.shuffle_segments, tf.cast(shuffle_seed, tf.int64), reshuffle_each_iteration=False)
+    return segments.shuffle(config.shuffle_segments, tf.cast(shuffle_seed[0], tf.int64), reshuffle_each_iteration=False)
 
 
 def _start(shards: ShardList, spec: RecordSpec, config: InputConfig) -> tuple[int, int]:
     """The first epoch to go through, and segments to skip in it."""
     skipped = config.first_batch * config.batch_size
-    if shards.num_records is None or not config.repeat:
+    if shards.covered_samples is None or not config.repeat:
         return 0, skipped
-    crops = config.crops_per_record if spec.schema == "compact" else 1
-    return divmod(skipped, shards.num_records * crops)
+    if spec.schema == "published":
+        return divmod(skipped, len(shards.covered_samples))
+    return divmod(skipped, sum(num_crops(covered, spec, config.crops_per_record) for covered in shards.covered_samples))
 
 
 def _remixed(segments: tf.data.Dataset, config: InputConfig) -> tf.data.Dataset:
     assert config.changes is not None
     probability = config.changes.remix_probability
-    seed = fold_seed(tf.constant([config.seed, 1], tf.int32), _REMIX)
     padding = {"mixture": 0.0, "sources": 0.0, "slots": -1, "jpeg": ""}
 
     def change(index: tf.Tensor, group: Tensors) -> Tensors:
-        group_seed = fold_seed(seed, tf.cast(index, tf.int32))
-        sources, slots, remixed = remix(group["sources"], group["slots"], group_seed, probability)
+        seed = _seed(config, _REMIX, index)
+        sources, slots, remixed = remix(group["sources"], group["slots"], seed, probability)
         total = tf.reduce_sum(sources, axis=1)
         return {
             "mixture": tf.where(remixed[:, None, None], total, group["mixture"]),
@@ -247,7 +245,7 @@ def _remixed(segments: tf.data.Dataset, config: InputConfig) -> tf.data.Dataset:
 def _example(index: tf.Tensor, segment: Tensors, spec: RecordSpec, config: InputConfig) -> tuple[Tensors, tf.Tensor]:
     """Inputs and references of one example."""
     mixture, sources, slots = segment["mixture"], segment["sources"], segment["slots"]
-    seeds = split_seed(fold_seed(tf.constant([config.seed, 2], tf.int32), tf.cast(index, tf.int32)), 2)
+    seeds = split_seed(_seed(config, _CHANGE, index), 2)
     if config.changes:
         rest = mixture - tf.reduce_sum(sources, axis=0)
         mixture, sources, kept = augment(sources, rest, slots >= 0, config.segment_samples, seeds[0], config.changes)
@@ -268,9 +266,13 @@ def _example(index: tf.Tensor, segment: Tensors, spec: RecordSpec, config: Input
     return inputs, tf.cast(targets, dtype)
 
 
+def _seed(config: InputConfig, stream: int, index: tf.Tensor) -> tf.Tensor:
+    return fold_seed(tf.constant([config.seed, stream], tf.int32), tf.cast(index, tf.int32))
+
+
 def _context(config: InputConfig) -> int:
     return (config.segment_samples - config.num_targets) // 2
 
 
-def _calls(config: InputConfig) -> int:
-    return tf.data.AUTOTUNE if config.num_parallel_calls is None else config.num_parallel_calls
+def _calls(config: InputConfig, most: int = 2**16) -> int:
+    return tf.data.AUTOTUNE if config.num_parallel_calls is None else min(config.num_parallel_calls, most)

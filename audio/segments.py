@@ -26,7 +26,7 @@ def random_segments(
     num_samples: int,
     context_samples: int,
     whole_context: bool,
-    num_crops: int,
+    crops_per_record: int,
 ) -> tf.data.Dataset:
     """Kept segments at random places of a record; of the published schema the record as it is, once.
 
@@ -37,14 +37,14 @@ def random_segments(
         num_samples: length of a segment.
         context_samples: how much of it at each end is no target.
         whole_context: keep segments inside the record's stretch.
-        num_crops: segments to take.
+        crops_per_record: segments to take from a record of full length, see `num_crops`.
     """
     parsed = tf.io.parse_single_example(serialized, feature_spec(spec))
     if spec.schema == "published":
         return _one(_published(parsed, spec, _random_frame(parsed, seed)))
     signals, slots = compact_signals(parsed, spec)
     crops, frames = [], []
-    for index in range(num_crops):
+    for index in range(crops_per_record):
         seeds = split_seed(fold_seed(seed, index), 2)
         start = random_start(
             tf.shape(signals)[1],
@@ -55,7 +55,13 @@ def random_segments(
         )
         crops.append(crop(signals, start, num_samples))
         frames.append(_random_frame(parsed, seeds[1]))
-    return _kept_segments(tf.stack(crops), slots, parsed, tf.stack(frames))
+    taken = num_crops(tf.shape(signals)[1], spec, crops_per_record)
+    return _kept_segments(tf.stack(crops)[:taken], slots, parsed, tf.stack(frames)[:taken])
+
+
+def num_crops(covered_samples, spec: RecordSpec, crops_per_record: int):
+    """How many segments a compact record gives, an integer or a tensor: in proportion to its length, rounded up."""
+    return -(-covered_samples * crops_per_record // spec.stretch_samples)
 
 
 def tiled_segments(

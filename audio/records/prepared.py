@@ -5,20 +5,19 @@ Folders and patterns may be anything that TensorFlow's file system reaches, gs:/
 
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
 
-from audio.records.shards import one_line
+from audio.records.shards import FRAMING_BYTES, one_line
 from audio.records.spec import RecordSpec
 from av_sep.errors import MediaError, ParameterError
 
 MANIFEST = "manifest.json"
-# Length, its checksum, and the checksum after the data.
+# Length and its checksum.
 _HEADER = struct.Struct("<QI")
-_FOOTER_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -27,13 +26,13 @@ class ShardList:
 
     Attributes:
         files: sorted by name.
-        num_records: of all of them, None where no manifest tells.
-        num_bytes: of each, likewise.
+        covered_samples: of every record of all of them, None where no manifest tells.
+        num_bytes: of each shard, likewise.
         spec: of the records, likewise.
     """
 
     files: tuple[str, ...]
-    num_records: int | None = None
+    covered_samples: tuple[int, ...] | None = None
     num_bytes: tuple[int, ...] | None = None
     spec: RecordSpec | None = None
 
@@ -97,6 +96,7 @@ def _listed(folder: str, split: str) -> ShardList:
             raise ParameterError(f"Expected a split of {', '.join(sides)}. Received: {split!r}")
         entries = sorted(sides[split]["shards"], key=lambda entry: entry["file"])
         files = tuple(f"{folder}/{entry['file']}" for entry in entries)
+        covered = tuple(_covered_samples(entries, spec))
         num_records = sum(entry["num_records"] for entry in entries)
         num_bytes = tuple(entry["num_bytes"] for entry in entries)
     except (KeyError, TypeError) as error:
@@ -104,7 +104,13 @@ def _listed(folder: str, split: str) -> ShardList:
         raise MediaError(f"Expected a manifest of `av-sep prepare`. Received: {what}") from error
     if not num_records:
         raise MediaError(f"Expected records in the split {split!r}. Received: {folder}, where it is empty")
-    return ShardList(files, num_records, num_bytes, spec)
+    return ShardList(files, covered if len(covered) == num_records else None, num_bytes, spec)
+
+
+def _covered_samples(entries: Sequence[Mapping[str, Any]], spec: RecordSpec) -> Iterator[int]:
+    for track in (track for entry in entries for track in entry["tracks"]):
+        for start in range(0, track["num_samples"], spec.covered_samples):
+            yield min(spec.covered_samples, track["num_samples"] - start)
 
 
 def _read_manifest(path: str) -> Mapping[str, Any]:
@@ -124,5 +130,5 @@ def _framed_bytes(path: str, num_bytes: int) -> int:
             header = file.read(_HEADER.size)
             if len(header) < _HEADER.size:
                 return position + _HEADER.size
-            position += _HEADER.size + _HEADER.unpack(header)[0] + _FOOTER_BYTES
+            position += _HEADER.unpack(header)[0] + FRAMING_BYTES
     return position

@@ -15,6 +15,8 @@ from av_sep.errors import MediaError, ParameterError
 from av_sep.media.files import replace_when_complete, require_readable, shown
 
 _READ_BYTES = 2**20
+# Length and its checksum before a record, the record's checksum behind it.
+FRAMING_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -109,20 +111,27 @@ def check_shard(path: Path, spec: RecordSpec) -> ShardSummary:
 
 def _examples(path: Path) -> Iterator[tuple[int, tf.train.Example]]:
     require_readable(path)
-    index = 0
+    index = num_bytes = 0
     try:
         for serialized in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
             yield index, tf.train.Example.FromString(serialized)
-            index += 1
+            index, num_bytes = index + 1, num_bytes + len(serialized) + FRAMING_BYTES
     except tf.errors.DataLossError as error:
-        what = f"is damaged or cut off after {index} records" if index else "is not a TFRecord file, or damaged"
-        raise MediaError(f"Expected a whole TFRecord file. Received: {shown(path)}, which {what}") from error
+        raise _damaged(path, index) from error
     except DecodeError as error:
         raise MediaError(
             f"Expected tf.train.Example records. Received: {shown(path)}, whose record {index} is something else"
         ) from error
     except tf.errors.OpError as error:
         raise MediaError(f"Cannot read {shown(path)}: {one_line(error)}") from error
+    # TensorFlow takes a file that ends within the length of a record for one that ends before it.
+    if num_bytes != path.stat().st_size:
+        raise _damaged(path, index)
+
+
+def _damaged(path: Path, num_whole: int) -> MediaError:
+    what = f"is damaged or cut off after {num_whole} records" if num_whole else "is not a TFRecord file, or damaged"
+    return MediaError(f"Expected a whole TFRecord file. Received: {shown(path)}, which {what}")
 
 
 def _checked_features(example: tf.train.Example, spec: RecordSpec, where: str) -> Mapping[str, tf.train.Feature]:
