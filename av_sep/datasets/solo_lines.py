@@ -24,9 +24,14 @@ _PEAK_LIMIT = 0.95
 _MIN_VIBRATO_SECONDS = 0.7
 
 
+def frame_length(sample_rate_hz: int) -> int:
+    """Samples in the 50 ms frames by which sounding and silence are told apart."""
+    return max(1, int(_FRAME_SECONDS * sample_rate_hz))
+
+
 def _frame_rms(waveform: np.ndarray, sample_rate_hz: int) -> np.ndarray:
     """RMS of 50 ms frames, float `[num_frames]`; what is left at the end is dropped."""
-    hop = max(1, int(_FRAME_SECONDS * sample_rate_hz))
+    hop = frame_length(sample_rate_hz)
     frames = waveform[: len(waveform) // hop * hop].reshape(-1, hop)
     return np.sqrt(np.mean(frames.astype(np.float64) ** 2, axis=1))
 
@@ -71,7 +76,7 @@ def shorten_pauses(waveform: np.ndarray, sample_rate_hz: int, longest_seconds: f
         sample_rate_hz: its rate.
         longest_seconds: what is kept of a longer pause, half of it from each of its sides.
     """
-    hop = max(1, int(_FRAME_SECONDS * sample_rate_hz))
+    hop = frame_length(sample_rate_hz)
     sounding = sounding_frames(waveform, sample_rate_hz)
     if not sounding.any():
         return waveform[:0]

@@ -1,8 +1,9 @@
 """The room: what an ensemble's sound picks up between the players and the microphones.
 
 A shoebox room is drawn for each piece. Its first reflections are those of the image sources up to the second order; the
-tail is noise that dies away with the room's reverberation time (Sabine). The direct sound arrives at time 0 and at full
-level, so that stems stay aligned with their notes.
+tail is noise that dies away with the room's reverberation time (Sabine). Both are turned down together to a level drawn
+for the room, as the microphones stand nearer to the players than to the walls. The direct sound arrives at time 0 and
+at full level, so that stems stay aligned with their notes.
 
 Conventions:
     Waveforms are `[time, channels]`. Metres, with x from left to right as the camera sees it, y from the stage to the
@@ -36,13 +37,13 @@ class Room:
         size: width, depth and height, metres.
         microphone: its position, metres.
         reverberation_seconds: time in which the tail loses 60 dB.
-        tail_db: the tail's energy relative to the direct sound's.
+        wet_db: energy of all that comes after the direct sound, relative to it.
     """
 
     size: tuple[float, float, float]
     microphone: tuple[float, float, float]
     reverberation_seconds: float
-    tail_db: float
+    wet_db: float
 
     @property
     def reflectance(self) -> float:
@@ -57,7 +58,7 @@ def draw_room(rng: np.random.Generator) -> Room:
     """Anything from a dry studio to a small hall."""
     size = (rng.uniform(5.0, 16.0), rng.uniform(5.0, 20.0), rng.uniform(2.8, 8.0))
     microphone = (size[0] / 2.0, size[1] * rng.uniform(0.45, 0.7), rng.uniform(1.2, 2.4))
-    return Room(size, microphone, float(rng.uniform(0.25, 1.3)), float(rng.uniform(-18.0, -6.0)))
+    return Room(size, microphone, float(rng.uniform(0.25, 1.3)), float(rng.uniform(-14.0, -2.0)))
 
 
 def pans(num_players: int) -> np.ndarray:
@@ -85,6 +86,23 @@ def _images(position: np.ndarray, room: Room) -> list[tuple[np.ndarray, int]]:
     return images
 
 
+def reflections(room: Room, position: np.ndarray) -> list[tuple[float, float, float]]:
+    """What the walls send from a position to the microphone.
+
+    Returns:
+        (seconds after the direct sound, gain relative to it, pan) of each reflection.
+    """
+    microphone = np.array(room.microphone)
+    direct_metres = float(np.linalg.norm(position - microphone))
+    found = []
+    for image, order in _images(position, room):
+        metres = float(np.linalg.norm(image - microphone))
+        delay_seconds = (metres - direct_metres) / _SPEED_OF_SOUND
+        side = float(np.clip((image[0] - microphone[0]) / metres, -1.0, 1.0))
+        found.append((delay_seconds, room.reflectance**order * direct_metres / metres, side))
+    return found
+
+
 def impulse_response(
     room: Room, pan: float, sample_rate_hz: int, num_channels: int, rng: np.random.Generator
 ) -> np.ndarray:
@@ -99,33 +117,29 @@ def impulse_response(
     """
     width, depth, _ = room.size
     position = np.array([width * (0.5 + 0.35 * pan), depth * rng.uniform(0.12, 0.25), rng.uniform(1.0, 1.5)])
-    microphone = np.array(room.microphone)
-    direct_metres = float(np.linalg.norm(position - microphone))
     seconds = min(_LONGEST_SECONDS, room.reverberation_seconds)
-    response = np.zeros((int(seconds * sample_rate_hz), num_channels))
-    response[0] = pan_gains(pan, num_channels)
-    for image, order in _images(position, room):
-        metres = float(np.linalg.norm(image - microphone))
-        at = round((metres - direct_metres) / _SPEED_OF_SOUND * sample_rate_hz)
+    response = _tail(room, int(seconds * sample_rate_hz), sample_rate_hz, num_channels, rng)
+    for delay_seconds, gain, side in reflections(room, position):
+        at = round(delay_seconds * sample_rate_hz)
         if 0 < at < len(response):
-            side = float(np.clip((image[0] - microphone[0]) / metres, -1.0, 1.0))
-            gain = room.reflectance**order * direct_metres / metres
             # A wall is no mirror: the sign of a reflection is left to chance, so that they do not comb together.
             response[at] += gain * rng.choice([-1.0, 1.0]) * pan_gains(side, num_channels)
-    return (response + _tail(room, len(response), sample_rate_hz, num_channels, rng)).astype(np.float32)
+    response *= math.sqrt(10.0 ** (room.wet_db / 10.0) / float(np.sum(response**2)))
+    response[0] = pan_gains(pan, num_channels)
+    return response.astype(np.float32)
 
 
 def _tail(
     room: Room, num_samples: int, sample_rate_hz: int, num_channels: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Exponentially decaying noise, different in each channel, duller than the direct sound; `[time, channels]`."""
+    """Decaying noise with the energy of the direct sound, different in each channel, duller; `[time, channels]`."""
     times = np.arange(num_samples) / sample_rate_hz
     envelope = 10.0 ** (-3.0 * times / room.reverberation_seconds)
     envelope *= np.clip((times - 0.003) / _TAIL_START_SECONDS, 0.0, 1.0)
     noise = rng.standard_normal((num_samples, num_channels)) * envelope[:, None]
     corner_hz = min(rng.uniform(3000.0, 8000.0), 0.45 * sample_rate_hz)
     noise = scipy.signal.sosfilt(scipy.signal.butter(1, corner_hz, fs=sample_rate_hz, output="sos"), noise, axis=0)
-    return noise * math.sqrt(10.0 ** (room.tail_db / 10.0) / max(float(np.sum(noise**2)), 1e-12))
+    return noise / max(float(np.linalg.norm(noise)), 1e-12)
 
 
 def in_room(dry: np.ndarray, response: np.ndarray) -> np.ndarray:

@@ -135,6 +135,9 @@ def generate(
         finished[index] = folder
         done += 1
         report("pieces", done, config.num_pieces)
+    # Only now, because what lies half made before may be another run's.
+    for leftover in root.glob(".*.part"):
+        shutil.rmtree(leftover, ignore_errors=True)
     return [finished[index] for index in range(config.num_pieces)]
 
 
@@ -178,7 +181,7 @@ def _description(config: SyntheticConfig) -> dict[str, object]:
 
 
 def _claim(root: Path, config: SyntheticConfig) -> None:
-    """Makes the folder ready for this configuration: its index written, what a killed run left cleared away."""
+    """Makes the folder ready for this configuration and writes its index."""
     wanted = _description(config)
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -186,9 +189,6 @@ def _claim(root: Path, config: SyntheticConfig) -> None:
             _check_same(root, wanted)
         else:
             raise ParameterError(f"The folder holds something else; choose another. Received: {shown(root)}")
-        for leftover in root.glob(".*.part*"):
-            shutil.rmtree(leftover, ignore_errors=True)
-            leftover.unlink(missing_ok=True) if leftover.is_file() else None
     except (MediaError, ParameterError):
         raise
     except OSError as error:

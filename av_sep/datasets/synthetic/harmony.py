@@ -81,7 +81,8 @@ def make_chord(key: Key, degree: int, seventh: bool = False) -> Chord:
     if key.minor and degree in (DOMINANT, LEADING):
         scale[6] = (key.tonic + 11) % 12
     steps = (0, 2, 4, 6) if seventh else (0, 2, 4)
-    return Chord(tuple(scale[(degree + step) % 7] for step in steps), tuple(scale))
+    root = LEADING if degree == SUBTONIC else degree
+    return Chord(tuple(scale[(root + step) % 7] for step in steps), tuple(scale))
 
 
 def random_key(rng: np.random.Generator) -> Key:

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from av_sep.datasets.pitch import hz_from_midi
-from av_sep.datasets.solo_lines import normalize_loudness, without_rumble
+from av_sep.datasets.solo_lines import frame_length, sounding_frames, without_rumble
 from av_sep.datasets.synthetic.acoustics import draw_room, impulse_response, in_room, noise_floor, pans
 from av_sep.datasets.synthetic.config import SyntheticConfig
 from av_sep.datasets.synthetic.f0_track import f0_track
@@ -75,6 +75,16 @@ def _abbreviation(instrument: str) -> str:
     return URMP_13.instruments[URMP_13.index(instrument)].abbreviation
 
 
+def leveled(sound: np.ndarray, sample_rate_hz: int, level_dbfs: float) -> np.ndarray:
+    """A player's sound `[time, channels]` at a level: RMS of all channels together, while it sounds; silence stays."""
+    magnitude = np.sqrt(np.sum(sound.astype(np.float64) ** 2, axis=1))
+    sounding = np.repeat(sounding_frames(magnitude, sample_rate_hz), frame_length(sample_rate_hz))
+    if not sounding.any():
+        return sound
+    rms = float(np.sqrt(np.mean(magnitude[: len(sounding)][sounding] ** 2)))
+    return sound * np.float32(10.0 ** (level_dbfs / 20.0) / rms)
+
+
 def microphone_sounds(
     parts: Sequence[RenderedPart], config: SyntheticConfig, rng: np.random.Generator
 ) -> list[np.ndarray]:
@@ -91,10 +101,10 @@ def microphone_sounds(
     sounds = []
     for part, pan in zip(parts, pans(len(parts))):
         level_dbfs = float(rng.normal(_PART_DBFS, _PART_SPREAD_DB))
-        dry = normalize_loudness(without_rumble(part.waveform, rate_hz), rate_hz, level_dbfs)
         response = impulse_response(room, float(pan), rate_hz, config.num_channels, rng)
-        noise = noise_floor(len(dry), config.num_channels, rate_hz, noise_dbfs + rng.normal(0.0, 2.0), rng)
-        sounds.append(in_room(dry, response) * fade[:, None] + noise)
+        sound = in_room(without_rumble(part.waveform, rate_hz), response)
+        noise = noise_floor(len(sound), config.num_channels, rate_hz, noise_dbfs + rng.normal(0.0, 2.0), rng)
+        sounds.append(leveled(sound, rate_hz, level_dbfs) * fade[:, None] + noise)
     peak = max(float(np.abs(sum(sounds)).max()), *(float(np.abs(sound).max()) for sound in sounds))
     gain = np.float32(min(1.0, _HIGHEST_PEAK / max(peak, 1e-9)))
     return [sound * gain for sound in sounds]
