@@ -36,13 +36,17 @@ class AnnotationRunner:
             config.detector, frames_per_second=config.frames_per_second, threshold=config.threshold
         )
 
-    def run(self, input_path: str | Path, output_dir: str | Path, progress: Progress = silent) -> AnnotationResult:
+    def run(
+        self, input_path: str | Path, output_dir: str | Path, progress: Progress = silent, *,
+        location: str | None = None,
+    ) -> AnnotationResult:  # fmt: skip
         """Looks at one video and writes its label files.
 
         Args:
             input_path: any video that ffmpeg reads.
             output_dir: the files go to `<output_dir>/<input's stem>.json` and so on.
             progress: told how far the run is.
+            location: what the files name as their input where `input_path` is but a copy of it.
 
         Raises:
             MediaError: for a video that cannot be read or a folder that cannot be written.
@@ -56,12 +60,12 @@ class AnnotationRunner:
         info = probe(path)
         sighting = self.looker.look(path, info, progress)
         make_folder(folder)
-        self._write(files, info, sighting)
+        self._write(files, info, sighting, location or str(path))
         return AnnotationResult(path, sighting.labels, sighting.detections, files)
 
-    def _write(self, files: dict[str, Path], info, sighting: Sighting) -> None:
+    def _write(self, files: dict[str, Path], info, sighting: Sighting, location: str) -> None:
         if "json" in files:
-            write_json(files["json"], info, sighting, self.config.detector)
+            write_json(files["json"], info, sighting, self.config.detector, location)
         if "csv" in files:
             write_csv(files["csv"], sighting)
         if "coco" in files:

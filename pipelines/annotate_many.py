@@ -15,7 +15,7 @@ from pipelines.batch import expand_folders
 from pipelines.config import AnnotateConfig
 from pipelines.distribute import Outcome, Report, Workers, run_everywhere
 from pipelines.look import confidences
-from pipelines.storage import is_remote, open_folder
+from pipelines.storage import configure_filesystems, is_remote, open_folder
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,9 @@ class AnnotationTask:
         return f"{self.folder}/{self.name}" if is_remote(self.folder) else str(Path(self.folder) / self.name)
 
 
-def annotation_tasks(inputs: Sequence[str], output: str, config: AnnotateConfig) -> list[AnnotationTask]:
+def annotation_tasks(
+    inputs: Sequence[str], output: str, config: AnnotateConfig, workers: Workers = Workers()
+) -> list[AnnotationTask]:
     """One task for each video; folders, local or remote, are searched.
 
     Raises:
@@ -48,6 +50,7 @@ def annotation_tasks(inputs: Sequence[str], output: str, config: AnnotateConfig)
         ParameterError: where two videos of one name would share an output.
     """
     tasks = []
+    configure_filesystems(workers.runner_options, [*inputs, output])
     for given in inputs:
         if is_remote(given):
             tasks += [AnnotationTask(folder, name, output, config) for folder, name in _remote_media(given)]
@@ -100,7 +103,7 @@ def annotate_one(task: AnnotationTask) -> dict[str, Any]:
             video = Path(temporary) / "input" / PurePosixPath(task.name).name
             open_folder(task.folder).fetch(task.name, video)
         output = Path(temporary) / "labels" if is_remote(task.output) else Path(task.output)
-        result = _runner(task.config).run(video, output)
+        result = _runner(task.config).run(video, output, location=task.location)
         files = {kind: str(path) for kind, path in result.files.items()}
         if is_remote(task.output):
             files = {kind: _upload(path, task) for kind, path in result.files.items()}

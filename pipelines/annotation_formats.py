@@ -17,12 +17,12 @@ SUFFIXES = {"json": ".json", "csv": ".csv", "coco": ".coco.json", "overlay": ".o
 SCHEMA_VERSION = 1
 
 
-def write_json(path: Path, info: MediaInfo, sighting: Sighting, detector: str) -> None:
+def write_json(path: Path, info: MediaInfo, sighting: Sighting, detector: str, location: str) -> None:
     """Labels over the whole taxonomy and every detection with its time, box and confidence."""
     content = {
         "schema_version": SCHEMA_VERSION,
         "av_sep_version": __version__,
-        "input": str(info.path),
+        "input": location,
         "duration_seconds": round(info.duration_seconds, 3),
         "picture_size": {"width": sighting.size[0], "height": sighting.size[1]},
         "num_video_frames": sighting.num_video_frames,

@@ -118,8 +118,8 @@ def annotate(
     def spread() -> None:
         from pipelines.annotate_many import annotate_many, annotation_tasks
 
-        tasks = annotation_tasks(inputs, output_dir, AnnotateConfig(**settings))
         workers = make_workers(processes, runner, runner_options)
+        tasks = annotation_tasks(inputs, output_dir, AnnotateConfig(**settings), workers)
         with TerminalProgress("annotate", shown=not quiet and sys.stderr.isatty(), unit="videos") as bar:
             outcomes = annotate_many(tasks, workers, lambda done, total: bar("looking", float(done), float(total)))
         results = [o.value or {"input": tasks[o.index].location, "error": o.error} for o in outcomes]

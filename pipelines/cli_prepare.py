@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from pipelines.cli_errors import one_line_errors
+from pipelines.cli_synthetic import synthetic
 from pipelines.cli_workers import make_workers, worker_options
 from pipelines.progress import TerminalProgress
 
 if TYPE_CHECKING:
     from pipelines.prepare import Prepared
 
+_MAX_REMARKS = 12
 # The openers' first lines would say it too, but reading them costs importing them.
 _DATASETS = {
     "urmp": "URMP chamber music, or an ensemble dataset in its layout (`prepare synthetic` makes one).",
@@ -56,7 +58,8 @@ def _dataset_command(dataset: str, description: str) -> click.Command:
             from pipelines.prepare import prepare as run_prepare
 
             workers = make_workers(processes, runner, runner_options)
-            pictures = PictureConfig(fps, detector=None if detector == "none" else detector) if fps else None
+            seen_by = None if detector == "none" else detector
+            pictures = None if fps is None else PictureConfig(fps, detector=seen_by)
             config = PrepareConfig(pictures=pictures, **settings)
             with TerminalProgress(dataset, shown=not quiet and sys.stderr.isatty(), unit="shards") as bar:
                 prepared = run_prepare(
@@ -72,26 +75,36 @@ def _dataset_command(dataset: str, description: str) -> click.Command:
     return click.command(dataset, help=description)(command)
 
 
+prepare.add_command(synthetic)
 for _name, _description in _DATASETS.items():
     prepare.add_command(_dataset_command(_name, _description))
 
 
 def _described(prepared: "Prepared") -> str:
     assert prepared.manifest is not None
-    lines = []
+    lines, remarks = [prepared.plan.description], [f"  {remark}" for remark in prepared.plan.header["remarks"]]
     for side, content in prepared.manifest["sides"].items():
         minutes = f"{content['seconds'] / 60:.1f} min"
         lines.append(f"{side}: {content['num_tracks']} tracks, {content['num_records']} records, {minutes}")
         for track in (track for shard in content["shards"] for track in shard["tracks"]):
-            lines += [f"  {track['name']}: {remark}" for remark in track["remarks"]]
+            remarks += [f"  {track['name']}: {remark}" for remark in track["remarks"]]
+    lines += _shortened(remarks)
     if prepared.num_resumed:
         lines.append(f"{prepared.num_resumed} of {len(prepared.plan.tasks)} shards were there already")
     lines += _left_out(prepared)
     return "\n".join([*lines, f"manifest: {prepared.output}/manifest.json"])
 
 
+def _shortened(remarks: list[str]) -> list[str]:
+    if len(remarks) <= _MAX_REMARKS:
+        return remarks
+    return [*remarks[:_MAX_REMARKS], f"  ... and {len(remarks) - _MAX_REMARKS} more remarks, all in the manifest"]
+
+
 def _planned(prepared: "Prepared") -> str:
-    lines = [f"split: {prepared.plan.split}"]
+    others = [name for name in prepared.plan.splits if name != prepared.plan.split]
+    lines = [prepared.plan.description, f"other splits: {', '.join(others)}"]
+    lines += [f"  {remark}" for remark in prepared.plan.header["remarks"]]
     for side in ("train", "validation", "test"):
         tasks = [task for task in prepared.plan.tasks if task.side == side]
         tracks = [track for task in tasks for track in task.tracks]

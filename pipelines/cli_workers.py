@@ -47,4 +47,9 @@ def make_workers(processes: int | None, runner: str, runner_options: str) -> "Wo
         split_options = tuple(shlex.split(runner_options))
     except ValueError as error:
         raise ParameterError(f"Cannot split the runner's options ({error}). Received: {runner_options!r}") from error
-    return Workers(runner, processes or len(os.sched_getaffinity(0)), split_options)
+    return Workers(runner, processes or available_cores(), split_options)
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

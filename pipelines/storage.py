@@ -7,7 +7,7 @@ Conventions:
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
@@ -162,11 +162,28 @@ class RemoteFolder:
         return self._systems.create(self._at(name), compression_type="uncompressed")
 
 
+def configure_filesystems(options: Sequence[str], locations: Sequence[str]) -> None:
+    """Gives Beam's filesystems the options of its runner (credentials, endpoints), where any location needs them.
+
+    Raises:
+        ParameterError: where a location is remote and Apache Beam is not installed.
+    """
+    for location in filter(is_remote, locations):
+        systems = _beam_filesystems(location)
+        from apache_beam.options.pipeline_options import PipelineOptions
+
+        systems.set_options(PipelineOptions(list(options)))
+
+
 def _beam_filesystems(url: str) -> Any:
     try:
         from apache_beam.io.filesystems import FileSystems
+        from apache_beam.options.pipeline_options import PipelineOptions
     except ImportError as error:
         raise ParameterError(f"Remote folders need Apache Beam: pip install 'av-sep[beam]'. Received: {url}") from error
+    if getattr(FileSystems, "_pipeline_options", None) is None:
+        # A local process was told nothing: the environment's own credentials must do.
+        FileSystems.set_options(PipelineOptions([]))
     try:
         FileSystems.get_filesystem(url)
     except ValueError as error:

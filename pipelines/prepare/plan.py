@@ -9,6 +9,7 @@ from typing import Any
 
 from audio.records import SCHEMA_VERSION, RecordSpec
 from av_sep import __version__
+from av_sep.datasets.splits import describe_split
 from av_sep.datasets.track import Dataset, Track
 from av_sep.errors import MediaError, ParameterError
 from av_sep.instruments import Taxonomy
@@ -24,6 +25,8 @@ class Plan:
         tasks: the shards, training first.
         spec: how records are laid out.
         split: name of the split.
+        description: how many tracks and compositions the split puts where, and what is odd about it.
+        splits: names of all splits of the dataset.
         header: what the manifest says before any shard is made: dataset, settings, versions, what is left out.
         fingerprint: of settings and source files; a run may go on only where it is the same.
     """
@@ -31,6 +34,8 @@ class Plan:
     tasks: tuple[ShardTask, ...]
     spec: RecordSpec
     split: str
+    description: str
+    splits: tuple[str, ...]
     header: dict[str, Any]
     fingerprint: str
 
@@ -75,9 +80,11 @@ def make_plan(dataset: Dataset, config: PrepareConfig, source: Source, sizes: Ma
         "split": split,
         "record_spec": spec.to_dict(),
         "settings": _settings(config),
+        "remarks": list(dataset.remarks),
         "left_out": left_out,
     }
-    return Plan(tasks, spec, split, header, _fingerprint(header, tasks, source, sizes))
+    fingerprint = _fingerprint(header, tasks, source, sizes)
+    return Plan(tasks, spec, split, describe_split(dataset, split), tuple(dataset.splits), header, fingerprint)
 
 
 def record_spec(taxonomy: Taxonomy, config: PrepareConfig) -> RecordSpec:

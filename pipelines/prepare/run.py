@@ -15,7 +15,7 @@ from pipelines.prepare.shards import WORK, ShardTask, make_shard
 from pipelines.prepare.source import open_source
 from pipelines.progress import Progress, silent
 from pipelines.staging import make_folder
-from pipelines.storage import Folder, LocalFolder, is_remote, open_folder
+from pipelines.storage import Folder, LocalFolder, configure_filesystems, is_remote, open_folder
 
 MANIFEST = "manifest.json"
 _PLAN = f"{WORK}/plan.json"
@@ -58,7 +58,9 @@ def prepare(
         ParameterError: for settings that cannot be used, or an output folder with something else in it.
         MediaError: where files cannot be read or written; finished shards stay.
     """
-    location, target = str(location), open_folder(str(output))
+    location = str(location)
+    configure_filesystems(workers.runner_options, [location, str(output)])
+    target = open_folder(str(output))
     options = {} if config.taxonomy is None else {"taxonomy": config.taxonomy}
     with open_source(dataset, location, **options) as (index, source, sizes):
         plan = make_plan(index, config, source, sizes, target.url)
