@@ -90,6 +90,12 @@ def test_backdrops_differ_by_seed_and_are_no_plain_colour():
         assert np.abs(a.astype(int) - b).mean() > 3
 
 
+def test_there_are_smooth_walls_and_walls_with_folds():
+    walls = [draw_backdrop(320, 180, np.random.default_rng(seed))[40:90].mean(axis=(0, 2)) for seed in range(24)]
+    roughness = sorted(np.abs(np.diff(wall)).mean() for wall in walls)
+    assert roughness[-4] > 3 * roughness[3]
+
+
 def test_a_shadow_darkens_the_floor_around_the_feet_alone():
     picture = np.full((90, 160, 3), 200, np.uint8)
     draw_shadow(picture, 80.0, 80.0, 20.0)

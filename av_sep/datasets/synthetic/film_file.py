@@ -17,8 +17,8 @@ from av_sep.media.probe import require_sound
 # A stage that hardly moves is cheap to encode: quality 23 takes about 100 kB a second at 640 x 360.
 _VIDEO = {"vcodec": "libx264", "preset": "veryfast", "crf": 23, "pix_fmt": "yuv420p"}
 _AUDIO = {"acodec": "aac", "b:a": "160k"}
-# One thread, because x264 cuts a picture by the number of its threads; neither dates nor versions (x264 writes its own
-# into a message of type 6).
+# One thread, because x264 decides otherwise with four; neither dates nor versions (x264 writes its own into a message
+# of type 6).
 _SAME_BYTES = {"threads": 1, "fflags": "+bitexact", "flags:v": "+bitexact", "flags:a": "+bitexact", "map_metadata": -1}
 _NO_MESSAGES = {"bsf:v": "filter_units=remove_types=6"}
 
