@@ -63,10 +63,11 @@ def prepare(
     target = open_folder(str(output))
     options = {} if config.taxonomy is None else {"taxonomy": config.taxonomy}
     with open_source(dataset, location, **options) as (index, source, sizes):
+        if not dry_run:
+            require_usable(index, config)
         plan = make_plan(index, config, source, sizes, target.url)
         if dry_run:
             return Prepared(target.url, None, plan)
-        require_usable(index, config)
         finished = _begin(target, plan, overwrite=config.overwrite)
         if MANIFEST in target.names():
             return Prepared(target.url, json.loads(target.read(MANIFEST)), plan, len(plan.tasks))

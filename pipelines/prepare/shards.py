@@ -131,6 +131,7 @@ def _entry(track: Track, audio: TrackAudio, num_records: int) -> dict[str, Any]:
         "composition": track.composition,
         "instruments": list(audio.instruments),
         "num_players": len(track.parts),
+        "mixture": "sum of the stems" if track.mixture is None else "recorded",
         "num_samples": audio.num_samples,
         "num_records": num_records,
         "remarks": [*track.remarks, *audio.remarks],

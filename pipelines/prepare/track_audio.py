@@ -1,8 +1,8 @@
 """A track's sound as records want it: one rate, so many channels, mixture and stems side by side, block by block.
 
-Parts of the same instrument are summed. A missing mixture is the stems' sum. Sounds of unequal length all go on to the
-end of the longest, as silence. Whatever was mended so is a remark, to be shown beside the records: a dataset is never
-silently other than its files.
+Parts of the same instrument are summed. A missing mixture is the stems' sum, on which the index has remarked. Sounds of
+unequal length all go on to the end of the longest, as silence. Whatever else was mended is a remark, to be shown beside
+the records: a dataset is never silently other than its files.
 
 Conventions: blocks are `(mixture, {instrument: stem})`, float32 `[time, channels]`, full scale 1.0.
 """
@@ -57,9 +57,7 @@ class TrackAudio:
             MediaError: where a file cannot be read or is damaged.
         """
         sounds = [part.sound for part in self.track.parts]
-        if self.track.mixture is None:
-            self.remarks.append("no mixture: the sum of the stems stands for it")
-        else:
+        if self.track.mixture is not None:
             sounds.append(self.track.mixture)
         lengths, peaks = [0] * len(sounds), {name: 0.0 for name in self.instruments}
         with ExitStack() as stack:

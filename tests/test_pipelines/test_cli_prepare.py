@@ -30,12 +30,19 @@ def test_it_says_what_was_made_and_what_was_odd(trios, tmp_path):
     done = invoke("prepare", "folder", trios, "-o", tmp_path / "out", "--split", "all_train", "--processes", 1)
     assert done.exit_code == 0, done.output
     assert "train: 2 tracks, 2 records" in done.stdout
-    assert "second: no mixture: the sum of the stems stands for it" in done.stdout
+    assert "second: mixture is missing: the sum of the parts stands for it" in done.stdout
     assert str(tmp_path / "out" / "manifest.json") in done.stdout
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
-    remarks = {t["name"]: t["remarks"] for shard in manifest["sides"]["train"]["shards"] for t in shard["tracks"]}
-    assert "no mixture: the sum of the stems stands for it" in remarks["second"]
-    assert not any("no mixture" in remark for remark in remarks["first"])
+    tracks = {t["name"]: t for shard in manifest["sides"]["train"]["shards"] for t in shard["tracks"]}
+    assert tracks["second"]["mixture"] == "sum of the stems" and len(tracks["second"]["remarks"]) == 1
+    assert tracks["first"]["mixture"] == "recorded" and tracks["first"]["remarks"] == []
+
+
+def test_a_track_that_cannot_be_used_stops_everything_and_is_named(trios, tmp_path):
+    (trios / "second" / "cello.wav").rename(trios / "second" / "kazoo.wav")
+    done = invoke("prepare", "folder", trios, "-o", tmp_path / "out")
+    assert done.exit_code == 2 and "kazoo" in done.stderr and "--allow-problems" in done.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_second_run_says_that_all_was_there(trios, tmp_path):

@@ -47,12 +47,11 @@ def test_parts_of_one_instrument_are_summed_and_the_mixture_is_the_file(write):
     assert (audio.num_samples, audio.remarks) == (150_000, [])
 
 
-def test_a_missing_mixture_is_the_sum_and_said(write):
+def test_a_missing_mixture_is_the_sum(write):
     first, second = noise(5000, seed=1), noise(5000, seed=2)
     track = Track("t", "t", (Part("violin", write("a", first)), Part("tuba", write("b", second))))
-    mixture, _, audio = read(track, ("violin", "tuba"))
+    mixture, _, _ = read(track, ("violin", "tuba"))
     np.testing.assert_array_equal(mixture, first + second)
-    assert len(audio.remarks) == 1 and "no mixture" in audio.remarks[0]
 
 
 @pytest.mark.parametrize("lengths", [(70_000, 200_000), (200_000, 70_000), (65_536, 131_072)])
