@@ -125,24 +125,30 @@ def crop(signals: tf.Tensor, start: tf.Tensor, num_samples: int) -> tf.Tensor:
     return tf.ensure_shape(cropped, [signals.shape[0], num_samples, signals.shape[2]])
 
 
-def random_start(
-    total: tf.Tensor, num_samples: int, seed: tf.Tensor, *, context_samples: int = 0, whole_context: bool = False
+def random_starts(
+    num: int,
+    total: tf.Tensor,
+    num_samples: int,
+    seed: tf.Tensor,
+    *,
+    context_samples: int = 0,
+    whole_context: bool = False,
 ) -> tf.Tensor:
-    """Where a crop starts in a stretch of `total` samples, int32 `[]`.
+    """Where `num` crops start in a stretch of `total` samples, int32 `[num]`.
 
-    What lies between the crop's contexts falls anywhere in the stretch with equal chance, so that every sample is
+    What lies between a crop's contexts falls anywhere in the stretch with equal chance, so that every sample is
     a target equally often away from the ends; its context may reach beyond the stretch. With `whole_context` the
     crop itself lies in the stretch, if it fits. A stretch shorter than what lies between is taken from its beginning.
     """
-    drawn = uniform([], seed)
-    start = _place(drawn, total - (num_samples - 2 * context_samples)) - context_samples
+    drawn = uniform([num], seed)
+    starts = _places(drawn, total - (num_samples - 2 * context_samples)) - context_samples
     if not whole_context:
-        return start
-    return tf.where(total >= num_samples, _place(drawn, total - num_samples), start)
+        return starts
+    return tf.where(total >= num_samples, _places(drawn, total - num_samples), starts)
 
 
-def _place(drawn: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
-    """One of 0 … last, or 0 if there is none, for a number drawn from [0, 1)."""
+def _places(drawn: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
+    """Integers from 0 to `last`, or 0 if there is none, for numbers drawn from [0, 1)."""
     last = tf.maximum(last, 0)
     return tf.minimum(tf.cast(drawn * tf.cast(last + 1, tf.float32), tf.int32), last)
 
@@ -224,10 +230,12 @@ def fit_full_scale(mixture: tf.Tensor, sources: tf.Tensor) -> tuple[tf.Tensor, t
 
 def extra_label(label_vector: tf.Tensor, seed: tf.Tensor, probability: float) -> tf.Tensor:
     """`label_vector [num_sources]`, with the given chance with one label of any instrument set to 1."""
-    seeds = split_seed(seed, 2)
-    slot = tf.random.stateless_uniform([], seeds[0], 0, tf.size(label_vector), dtype=tf.int32, alg="philox")
-    chosen = (tf.range(tf.size(label_vector)) == slot) & (uniform([], seeds[1]) < probability)
-    return tf.where(chosen, 1.0, label_vector)
+    if not probability:
+        return label_vector
+    num_sources = tf.size(label_vector)
+    # One number decides both: below the probability it says which label, beyond it lies behind the last.
+    slot = tf.cast(uniform([], seed) / probability * tf.cast(num_sources, tf.float32), tf.int32)
+    return tf.where(tf.range(num_sources) == slot, 1.0, label_vector)
 
 
 def remix(

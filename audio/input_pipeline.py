@@ -28,6 +28,9 @@ from audio.segments import Tensors, decode_picture, num_crops, random_segments, 
 from av_sep.errors import ParameterError
 
 DTYPES = ("float32", "bfloat16")
+# Nothing here is Python that must become a graph, and looking for it takes most of the time of building one.
+_as_it_is = tf.autograph.experimental.do_not_convert
+
 # One seed feeds three streams: the order of segments, what is remixed, what is changed.
 _ORDER, _REMIX, _CHANGE = range(3)
 
@@ -135,9 +138,8 @@ def make_dataset(location: str, spec: RecordSpec, config: InputConfig) -> tf.dat
     if config.verify:
         require_whole(shards)
     segments = (_training_segments if config.training else _evaluation_segments)(shards, spec, config)
-    examples = segments.map(
-        lambda index, segment: _example(index, segment, spec, config), num_parallel_calls=_calls(config)
-    )
+    finish = _as_it_is(lambda index, segment: _example(index, segment, spec, config))
+    examples = segments.map(finish, num_parallel_calls=_calls(config))
     batches = examples.batch(config.batch_size, drop_remainder=config.training and config.drop_remainder)
     options = tf.data.Options()
     options.deterministic = config.deterministic or not config.training
@@ -166,9 +168,9 @@ def _training_segments(shards: ShardList, spec: RecordSpec, config: InputConfig)
     """(index, segment as sound), shuffled and remixed, without end if `repeat`."""
     first_epoch, skipped = _start(shards, spec, config)
     epochs = tf.data.Dataset.counter(first_epoch) if config.repeat else tf.data.Dataset.range(1)
-    kept = epochs.flat_map(lambda epoch: _epoch(shards.files, spec, config, epoch))
+    kept = epochs.flat_map(_as_it_is(lambda epoch: _epoch(shards.files, spec, config, epoch)))
     first = config.first_batch * config.batch_size
-    segments = kept.skip(skipped).map(to_sound, num_parallel_calls=_calls(config))
+    segments = kept.skip(skipped).map(_as_it_is(to_sound), num_parallel_calls=_calls(config))
     if config.changes and config.changes.remix_probability:
         segments = _remixed(segments, config)
     return segments.enumerate(first)
@@ -177,9 +179,11 @@ def _training_segments(shards: ShardList, spec: RecordSpec, config: InputConfig)
 def _evaluation_segments(shards: ShardList, spec: RecordSpec, config: InputConfig) -> tf.data.Dataset:
     """(index, segment as sound) of every stretch of every record, in order."""
     lengths = {"num_samples": config.segment_samples, "context_samples": _context(config)}
-    kept = tf.data.TFRecordDataset(list(shards.files)).flat_map(lambda s: tiled_segments(s, spec, **lengths))
+    kept = tf.data.TFRecordDataset(list(shards.files)).flat_map(
+        _as_it_is(lambda serialized: tiled_segments(serialized, spec, **lengths))
+    )
     kept = kept.skip(config.first_batch * config.batch_size)
-    return kept.map(to_sound, num_parallel_calls=_calls(config)).enumerate()
+    return kept.map(_as_it_is(to_sound), num_parallel_calls=_calls(config)).enumerate()
 
 
 def _epoch(files: tuple[str, ...], spec: RecordSpec, config: InputConfig, epoch: tf.Tensor) -> tf.data.Dataset:
@@ -195,6 +199,7 @@ def _epoch(files: tuple[str, ...], spec: RecordSpec, config: InputConfig, epoch:
         deterministic=config.deterministic,
     )
 
+    @_as_it_is
     def cut(index: tf.Tensor, serialized: tf.Tensor) -> tf.data.Dataset:
         return random_segments(
             serialized,
@@ -239,7 +244,7 @@ def _remixed(segments: tf.data.Dataset, config: InputConfig) -> tf.data.Dataset:
         }
 
     groups = segments.padded_batch(config.batch_size, padding_values=padding).enumerate(config.first_batch)
-    return groups.map(change, num_parallel_calls=_calls(config)).unbatch()
+    return groups.map(_as_it_is(change), num_parallel_calls=_calls(config)).unbatch()
 
 
 def _example(index: tf.Tensor, segment: Tensors, spec: RecordSpec, config: InputConfig) -> tuple[Tensors, tf.Tensor]:

@@ -10,7 +10,7 @@ Conventions:
 
 import tensorflow as tf
 
-from audio.augmentation import crop, fold_seed, random_start, split_seed
+from audio.augmentation import crop, random_starts, split_seed, uniform
 from audio.records import spec as names
 from audio.records.parse import compact_signals, feature_spec, published_waveforms, split_signals
 from audio.records.spec import RecordSpec
@@ -41,22 +41,19 @@ def random_segments(
     """
     parsed = tf.io.parse_single_example(serialized, feature_spec(spec))
     if spec.schema == "published":
-        return _one(_published(parsed, spec, _random_frame(parsed, seed)))
+        return _one(_published(parsed, spec, _random_frames(parsed, 1, seed)[0]))
     signals, slots = compact_signals(parsed, spec)
-    crops, frames = [], []
-    for index in range(crops_per_record):
-        seeds = split_seed(fold_seed(seed, index), 2)
-        start = random_start(
-            tf.shape(signals)[1],
-            num_samples,
-            seeds[0],
-            context_samples=context_samples,
-            whole_context=whole_context,
-        )
-        crops.append(crop(signals, start, num_samples))
-        frames.append(_random_frame(parsed, seeds[1]))
-    taken = num_crops(tf.shape(signals)[1], spec, crops_per_record)
-    return _kept_segments(tf.stack(crops)[:taken], slots, parsed, tf.stack(frames)[:taken])
+    seeds = split_seed(seed, 2)
+    starts = random_starts(
+        crops_per_record,
+        tf.shape(signals)[1],
+        num_samples,
+        seeds[0],
+        context_samples=context_samples,
+        whole_context=whole_context,
+    )[: num_crops(tf.shape(signals)[1], spec, crops_per_record)]
+    frames = _random_frames(parsed, crops_per_record, seeds[1])[: tf.size(starts)]
+    return _kept_segments(_crops(signals, starts, num_samples), slots, parsed, frames)
 
 
 def num_crops(covered_samples, spec: RecordSpec, crops_per_record: int):
@@ -69,15 +66,14 @@ def tiled_segments(
 ) -> tf.data.Dataset:
     """Kept segments whose targets cover a record without gap or overlap; beyond the record there are zeros."""
     parsed = tf.io.parse_single_example(serialized, feature_spec(spec))
-    frames = parsed[names.FRAMES]
-    middle = tf.cond(tf.size(frames) > 0, lambda: frames[tf.size(frames) // 2], lambda: "")
+    middle = tf.concat([parsed[names.FRAMES], [""]], axis=0)[tf.size(parsed[names.FRAMES]) // 2]
     if spec.schema == "published":
         return _one(_published(parsed, spec, middle))
     signals, slots = compact_signals(parsed, spec)
     hop = num_samples - 2 * context_samples
     starts = tf.range(0, tf.shape(signals)[1], hop) - context_samples
-    crops = tf.map_fn(lambda start: crop(signals, start, num_samples), starts, fn_output_signature=tf.int16)
-    return _kept_segments(crops, slots, parsed, tf.repeat(middle, tf.size(starts)))
+    frames = tf.repeat(middle, tf.size(starts))
+    return _kept_segments(_crops(signals, starts, num_samples), slots, parsed, frames)
 
 
 def to_sound(kept: Tensors) -> Tensors:
@@ -115,6 +111,11 @@ def decode_picture(jpeg: tf.Tensor, height: int, width: int) -> tuple[tf.Tensor,
     return tf.ensure_shape(picture, [height, width, 3]), tf.cast(there, tf.float32)
 
 
+def _crops(signals: tf.Tensor, starts: tf.Tensor, num_samples: int) -> tf.Tensor:
+    """int16 `[num_starts, num_signals, num_samples, channels]`."""
+    return tf.map_fn(lambda start: crop(signals, start, num_samples), starts, fn_output_signature=tf.int16)
+
+
 def _kept_segments(crops: tf.Tensor, slots: tf.Tensor, parsed: Tensors, frames: tf.Tensor) -> tf.data.Dataset:
     segments = tf.data.Dataset.from_tensor_slices({"signals": crops, "jpeg": frames})
     same = {"slots": slots, "has_mixture": parsed[names.HAS_MIXTURE], "step": parsed[names.STEP]}
@@ -131,7 +132,10 @@ def _one(segment: Tensors) -> tf.data.Dataset:
     return tf.data.Dataset.from_tensors(segment)
 
 
-def _random_frame(parsed: Tensors, seed: tf.Tensor) -> tf.Tensor:
-    frames = parsed[names.FRAMES]
-    place = tf.random.stateless_uniform([], seed, 0, tf.maximum(tf.size(frames), 1), dtype=tf.int32, alg="philox")
-    return tf.cond(tf.size(frames) > 0, lambda: frames[place], lambda: "")
+def _random_frames(parsed: Tensors, num: int, seed: tf.Tensor) -> tf.Tensor:
+    """JPEGs of random pictures of the record, string `[num]`, empty where it has none."""
+    # With an empty string behind the last picture there is always one to take.
+    frames = tf.concat([parsed[names.FRAMES], [""]], axis=0)
+    num_frames = tf.maximum(tf.size(frames) - 1, 1)
+    places = tf.cast(uniform([num], seed) * tf.cast(num_frames, tf.float32), tf.int32)
+    return tf.gather(frames, tf.minimum(places, num_frames - 1))

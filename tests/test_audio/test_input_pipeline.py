@@ -164,15 +164,15 @@ def test_batches_depend_on_the_seed_alone(compact, config):
 
 
 @BOTH
-@pytest.mark.parametrize("first_batch", (1, 5, 23))
-def test_interrupted_run_goes_on_with_the_same_batches(tmp_path, config, first_batch):
+def test_interrupted_run_goes_on_with_the_same_batches(tmp_path, config):
     folder = write_shards(tmp_path)
-    expected = batches(folder, config, first_batch + 4)[first_batch:]
-    later = dataclasses.replace(config, first_batch=first_batch)
-    assert_equal(batches(folder, later, 4), expected)
+    expected = batches(folder, config, 26)
+    assert_equal(batches(folder, dataclasses.replace(config, first_batch=5), 4), expected[5:9])
     # With a manifest whole epochs are jumped over, 37 segments each.
     with_manifest(tmp_path)
-    assert_equal(batches(folder, later, 4), expected)
+    for first_batch in (9, 23):
+        later = dataclasses.replace(config, first_batch=first_batch)
+        assert_equal(batches(folder, later, 3), expected[first_batch : first_batch + 3])
 
 
 def test_epochs_hold_every_record_in_proportion_to_its_length_in_new_order(compact):
