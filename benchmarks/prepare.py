@@ -15,7 +15,7 @@ import click
 import numpy as np
 import soundfile as sf
 
-from pipelines.distribute import Workers
+from pipelines.workers import Workers
 from pipelines.prepare import PrepareConfig, prepare
 
 _RATE_HZ = 48000

@@ -13,7 +13,7 @@ from av_sep.media import MEDIA_EXTENSIONS
 from pipelines.annotate import AnnotationRunner
 from pipelines.batch import expand_folders
 from pipelines.config import AnnotateConfig
-from pipelines.distribute import Outcome, Report, Workers, run_everywhere
+from pipelines.workers import Outcome, Report, Workers, run_everywhere
 from pipelines.look import confidences
 from pipelines.storage import configure_filesystems, is_remote, open_folder
 

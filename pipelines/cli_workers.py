@@ -10,7 +10,7 @@ import click
 from av_sep.errors import ParameterError
 
 if TYPE_CHECKING:
-    from pipelines.distribute import Workers
+    from pipelines.workers import Workers
 
 
 def worker_options(default_processes: int | None) -> Callable[[Callable], Callable]:
@@ -41,7 +41,7 @@ def make_workers(processes: int | None, runner: str, runner_options: str) -> "Wo
     Raises:
         ParameterError: for options that do not go together.
     """
-    from pipelines.distribute import Workers
+    from pipelines.workers import Workers
 
     try:
         split_options = tuple(shlex.split(runner_options))

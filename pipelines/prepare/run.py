@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from av_sep.errors import MediaError, ParameterError
-from pipelines.distribute import Outcome, Workers, run_everywhere
+from pipelines.workers import Outcome, Workers, run_everywhere
 from pipelines.prepare.config import PrepareConfig
 from pipelines.prepare.plan import Plan, make_plan, require_usable
 from pipelines.prepare.shards import WORK, ShardTask, make_shard

@@ -16,7 +16,7 @@ import soundfile as sf
 
 from audio.records import RecordSpec, check_shard, read_records
 from av_sep.errors import MediaError, ParameterError
-from pipelines.distribute import Workers
+from pipelines.workers import Workers
 from pipelines.prepare import PictureConfig, PrepareConfig, prepare
 from pipelines.storage import RemoteFolder
 

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from av_sep.errors import MediaError, ParameterError
-from pipelines.distribute import Workers, run_everywhere
+from pipelines.workers import Workers, run_everywhere
 
 BEAM = Workers("DirectRunner", runner_options=("--direct_running_mode=multi_processing", "--direct_num_workers=2"))
 
