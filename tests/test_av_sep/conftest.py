@@ -1,4 +1,4 @@
-"""A small library of note samples, synthesised: harmonic tones that begin late and speak slowly, as recorded ones do."""
+"""A small library of note samples, made of harmonic tones that begin late and speak slowly, as recorded ones do."""
 
 import numpy as np
 import pytest

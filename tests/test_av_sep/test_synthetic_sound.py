@@ -1,4 +1,4 @@
-"""Parts played by recorded notes and soundfonts: on time, in tune, in the room; the clock and the tuning fork decide."""
+"""Parts played by recorded notes and soundfonts: on time, in tune, in the room, by the clock and the tuning fork."""
 
 import importlib.util
 import os

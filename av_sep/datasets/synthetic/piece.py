@@ -33,7 +33,7 @@ from av_sep.media import write_audio
 
 _FULL_SCALE = 2**23
 _HIGHEST_PEAK = 0.97
-_PART_DBFS, _PART_SPREAD_DB = -23.0, 2.0
+_PART_DBFS, _PART_SPREAD_DB = -21.0, 2.0
 _NOISE_DBFS = (-84.0, -64.0)
 _FADE_SECONDS = 0.05
 

@@ -10,13 +10,16 @@ References:
     C. Cancino-Chacon et al., "Partitura: a Python package for symbolic music processing", Music Encoding Conf., 2022.
 """
 
+import io
 import re
 import warnings
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 
@@ -67,10 +70,9 @@ def excerpt(folder: Path, players: Sequence[Player], seconds: float, rng: np.ran
 
     Raises:
         ParameterError: where partitura is not installed.
-        MediaError: for a folder without scores, and one that cannot be read.
+        MediaError: for a folder without scores that can be read.
     """
-    files = score_paths(folder)
-    score = read_score(files[int(rng.integers(len(files)))])
+    score = _any_score(score_paths(folder), rng)
     order, windows = voice_windows(players, rng)
     bpm = score.tempo_bpm(0.0, rng)
     first_beat = _starting_beat(score, seconds * bpm / 60.0, min(len(players), len(score.parts)), rng)
@@ -89,6 +91,18 @@ def excerpt(folder: Path, players: Sequence[Player], seconds: float, rng: np.ran
         ]
         parts[position] = ScorePart(player.instrument, player.voice, tone_notes(fitted, 60.0 / bpm))
     return Score(score.title, seconds, bpm, tuple(parts[position] for position in range(len(players))))
+
+
+def _any_score(paths: Sequence[Path], rng: np.random.Generator) -> ScoreFile:
+    """One of the scores; those that cannot be read are passed over, unless none can."""
+    first_error: MediaError | None = None
+    for position in rng.permutation(len(paths)):
+        try:
+            return read_score(paths[position])
+        except MediaError as error:
+            first_error = first_error or error
+    assert first_error is not None
+    raise first_error
 
 
 def score_paths(folder: Path) -> list[Path]:
@@ -121,8 +135,8 @@ def read_score(path: Path) -> ScoreFile:
                 # Mode 5: a part for each track and channel.
                 found = partitura.load_score_midi(path, part_voice_assign_mode=5, estimate_voice_info=False)
             else:
-                found = partitura.load_musicxml(path, quiet=True)
-            parts = [_tones(part) for part in found.parts]
+                found = partitura.load_musicxml(io.BytesIO(played_musicxml(path)), quiet=True)
+            parts = [_tones(part, partitura.score) for part in found.parts]
             bars, tempos = _bars_and_tempos(found.parts[0], partitura.score) if parts else ((), ())
     except MemoryError:
         raise
@@ -137,9 +151,48 @@ def read_score(path: Path) -> ScoreFile:
     return ScoreFile(title, tuple(parts), bars, tempos)
 
 
+def played_musicxml(path: Path) -> bytes:
+    """A MusicXML file, packed or not, without what nobody plays: words, lines and other markings over the staves.
+
+    They take time, and odd ones stop partitura. Tempos stay.
+    """
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            content = archive.read(_packed_score(archive.namelist()))
+    else:
+        content = path.read_bytes()
+    root = ElementTree.fromstring(content)
+    for measure in root.iter("measure"):
+        for name in ("direction", "harmony", "print", "barline", "sound"):
+            for element in measure.findall(name):
+                sounds = [sound for sound in element.iter("sound") if sound.get("tempo")]
+                _empty(element)
+                if name == "direction" and sounds:
+                    element.append(sounds[0])
+                else:
+                    measure.remove(element)
+    return ElementTree.tostring(root)
+
+
+def _empty(element: ElementTree.Element) -> None:
+    for child in list(element):
+        element.remove(child)
+
+
+def _packed_score(names: Sequence[str]) -> str:
+    """The score among a packed file's members."""
+    scores = [name for name in names if name.endswith((".xml", ".musicxml")) and not name.startswith("META-INF")]
+    if not scores:
+        raise ValueError("no score in the archive")
+    return scores[0]
+
+
 def _partitura() -> Any:
     try:
-        import partitura
+        with warnings.catch_warnings():
+            # A parser that partitura needs uses modules that Python is giving up.
+            warnings.simplefilter("ignore")
+            import partitura
     except ImportError as error:
         raise ParameterError(
             "Playing from scores needs partitura, which is not installed; try: pip install 'av-sep[scores]'"
@@ -147,17 +200,20 @@ def _partitura() -> Any:
     return partitura
 
 
-def _tones(part: Any) -> tuple[Tone, ...]:
-    """A part's notes, one at a time, slurs from the score."""
+def _tones(part: Any, score: Any) -> tuple[Tone, ...]:
+    """A part's notes as they sound, one at a time, slurs from the score."""
     tones: dict[float, Tone] = {}
     depth = 0
     quarters = part.quarter_map  # made anew at each mention
+    shifts = sorted((mark.start.t, mark.chromatic or 0) for mark in part.iter_all(score.Transposition))
     for note in sorted(part.notes_tied, key=lambda note: note.start.t):
         beat = float(quarters(note.start.t))
         beats = float(quarters(note.end_tied.t)) - beat
         depth = max(0, depth + len(note.slur_starts) - len(note.slur_stops))
-        if beats > 0 and (beat not in tones or tones[beat].pitch < note.midi_pitch):
-            tones[beat] = Tone(beat, beats, int(note.midi_pitch), depth > 0)
+        shift = next((semitones for at, semitones in reversed(shifts) if at <= note.start.t), 0)
+        pitch = int(note.midi_pitch) + shift
+        if beats > 0 and (beat not in tones or tones[beat].pitch < pitch):
+            tones[beat] = Tone(beat, beats, pitch, depth > 0)
     ordered = [tones[beat] for beat in sorted(tones)]
     limits = [tone.beat for tone in ordered[1:]] + [np.inf]
     return tuple(
