@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from av_sep.datasets.instrument_ranges import full_range, voices
+from av_sep.datasets.melodies import Note
 from av_sep.datasets.synthetic.ensembles import Player, draw_ensemble, voice_windows
 from av_sep.datasets.synthetic.harmony import Key, fold, make_chord, progression, shift_into, voice_lead
 from av_sep.datasets.synthetic.performance import PlayedNote, perform, vibrato_contour
-from av_sep.datasets.synthetic.scores import compose, score_midi
+from av_sep.datasets.synthetic.scores import Score, ScorePart, compose, score_midi
 from av_sep.datasets.synthetic.textures import TEXTURES, Passage, imitation, unison
 from av_sep.datasets.synthetic.tunes import TUNES
-from av_sep.datasets.synthetic.voice_lines import Tone, bar_rhythm
-from av_sep.datasets.melodies import Note
+from av_sep.datasets.synthetic.voice_lines import Tone, bar_rhythm, within
 from av_sep.errors import ParameterError
 from av_sep.instruments import URMP_13
 
@@ -59,6 +59,11 @@ def test_voices_move_little_stay_in_their_windows_and_sound_the_third():
 @pytest.mark.parametrize("pitch, expected", [(40, 52), (52, 52), (71, 71), (72, 60), (95, 71), (20, 56)])
 def test_pitches_fold_by_octaves(pitch, expected):
     assert fold(pitch, (50, 71)) == expected
+
+
+def test_what_an_instrument_does_not_reach_is_played_an_octave_away():
+    voice = within([Tone(0.0, 1.0, 54, True), Tone(1.0, 1.0, 60), Tone(2.0, 1.0, 97)], (55, 96))
+    assert voice == [Tone(0.0, 1.0, 66, True), Tone(1.0, 1.0, 60), Tone(2.0, 1.0, 85)]
 
 
 def test_lines_shift_by_whole_octaves():
@@ -255,6 +260,16 @@ def test_vibrato_has_its_rate_and_depth():
     assert np.abs(contour).max() == pytest.approx(20.0, abs=0.1)
     spectrum = np.abs(np.fft.rfft(contour[1000:]))
     assert np.fft.rfftfreq(2000, 0.001)[spectrum.argmax()] == 5.0
+
+
+def test_the_fastest_notes_do_not_overlap():
+    """Notes shorter than any player's shortest, and timing that wobbles by more than they last."""
+    notes = tuple(Note(0.04 * i, 0.04, 60 + i % 3, 0.0, False) for i in range(100))
+    score = Score("Rush", 4.0, 120.0, (ScorePart("violin", voices("violin")[0], notes),))
+    (part,) = perform(score, 0.5, 4.5, np.random.default_rng(0))
+    starts = np.array([played.note.start_seconds for played in part.notes])
+    ends = starts + [played.note.duration_seconds for played in part.notes]
+    assert np.all(np.diff(starts) > 0) and np.all(ends[:-1] <= starts[1:] + 1e-9)
 
 
 def test_no_time_to_play_is_refused():
