@@ -23,6 +23,7 @@ import tensorflow as tf
 
 from audio.augmentation import Augmentation, augment, extra_label, fold_seed, remix, split_seed, uniform
 from audio.records.prepared import ShardList, list_shards, require_whole
+from audio.records.shards import check_first_record
 from audio.records.spec import RecordSpec
 from audio.segments import Tensors, decode_picture, num_crops, random_segments, tiled_segments, to_sound
 from av_sep.errors import ParameterError
@@ -60,7 +61,7 @@ class InputConfig:
         dtype: of mixture and sources, "float32" or "bfloat16".
         picture_size: (height, width) of pictures, None for none.
         first_batch: batches to skip at the beginning, for a run that goes on.
-        verify: compare the files' sizes with the manifest first.
+        verify: compare the files' sizes with the manifest, and the first record with the spec, before anything else.
 
     Raises:
         ParameterError: for values that cannot be used.
@@ -129,14 +130,16 @@ def make_dataset(location: str, spec: RecordSpec, config: InputConfig) -> tf.dat
         config: how they become batches.
 
     Raises:
-        MediaError: where no shard is found, or one is missing or truncated. (Bytes that went bad inside a shard show
-            only when they are read, as TensorFlow's DataLossError; `audio.records.check_shard` tells where.)
+        MediaError: where no shard is found, one is missing or truncated, or made for another spec. (Bytes that went bad
+            inside a shard show only when they are read, as TensorFlow's DataLossError; `audio.records.check_shard`
+            tells where.)
         ParameterError: where spec, config and manifest do not fit together.
     """
     shards = list_shards(str(location), config.split)
     _require_fitting(shards, spec, config)
     if config.verify:
         require_whole(shards)
+        check_first_record(shards.files[0], spec)
     segments = (_training_segments if config.training else _evaluation_segments)(shards, spec, config)
     finish = _as_it_is(lambda index, segment: _example(index, segment, spec, config))
     examples = segments.map(finish, num_parallel_calls=_calls(config))

@@ -109,29 +109,52 @@ def check_shard(path: Path, spec: RecordSpec) -> ShardSummary:
     return ShardSummary(num_records, num_samples, *_fingerprint(path))
 
 
+def check_first_record(file: str, spec: RecordSpec) -> None:
+    """Compares the first record of a shard with the spec; what that costs does not grow with the file.
+
+    Args:
+        file: path, or a URL that TensorFlow's file system reaches.
+        spec: what is expected.
+
+    Raises:
+        MediaError: as `check_shard`.
+    """
+    for _, example in _read(file):
+        _checked_features(example, spec, f"record 0 of {shown(file)}")
+        return
+
+
 def _examples(path: Path) -> Iterator[tuple[int, tf.train.Example]]:
+    """The numbered records of a local file, which must be whole."""
     require_readable(path)
-    index = num_bytes = 0
-    try:
-        for serialized in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-            yield index, tf.train.Example.FromString(serialized)
-            index, num_bytes = index + 1, num_bytes + len(serialized) + FRAMING_BYTES
-    except tf.errors.DataLossError as error:
-        raise _damaged(path, index) from error
-    except DecodeError as error:
-        raise MediaError(
-            f"Expected tf.train.Example records. Received: {shown(path)}, whose record {index} is something else"
-        ) from error
-    except tf.errors.OpError as error:
-        raise MediaError(f"Cannot read {shown(path)}: {one_line(error)}") from error
+    num_records = num_bytes = 0
+    for serialized, example in _read(str(path)):
+        yield num_records, example
+        num_records, num_bytes = num_records + 1, num_bytes + len(serialized) + FRAMING_BYTES
     # TensorFlow takes a file that ends within the length of a record for one that ends before it.
     if num_bytes != path.stat().st_size:
-        raise _damaged(path, index)
+        raise _damaged(str(path), num_records)
 
 
-def _damaged(path: Path, num_whole: int) -> MediaError:
+def _read(file: str) -> Iterator[tuple[bytes, tf.train.Example]]:
+    index = 0
+    try:
+        for serialized in tf.data.TFRecordDataset(file).as_numpy_iterator():
+            yield serialized, tf.train.Example.FromString(serialized)
+            index += 1
+    except tf.errors.DataLossError as error:
+        raise _damaged(file, index) from error
+    except DecodeError as error:
+        raise MediaError(
+            f"Expected tf.train.Example records. Received: {shown(file)}, whose record {index} is something else"
+        ) from error
+    except tf.errors.OpError as error:
+        raise MediaError(f"Cannot read {shown(file)}: {one_line(error)}") from error
+
+
+def _damaged(file: str, num_whole: int) -> MediaError:
     what = f"is damaged or cut off after {num_whole} records" if num_whole else "is not a TFRecord file, or damaged"
-    return MediaError(f"Expected a whole TFRecord file. Received: {shown(path)}, which {what}")
+    return MediaError(f"Expected a whole TFRecord file. Received: {shown(file)}, which {what}")
 
 
 def _checked_features(example: tf.train.Example, spec: RecordSpec, where: str) -> Mapping[str, tf.train.Feature]:

@@ -241,6 +241,14 @@ def test_changed_examples_are_sums_with_their_labels(compact):
     assert np.mean(np.equal(num_audible, 0)) < 0.05 and set(num_audible) >= {1, 2, 3}
 
 
+def test_dropped_sources_lose_sound_and_label(compact):
+    dropping = Augmentation((0, 0), 0, 0, 0, dropout_probability=0.9, extra_label_probability=0)
+    for mixture, labels, sources in examples(compact, dataclasses.replace(PLAIN, augmentation=dropping), 40):
+        np.testing.assert_array_equal(labels, np.any(sources, axis=(1, 2)))
+        assert 1 <= labels.sum() <= 3
+        np.testing.assert_allclose(mixture, sources.sum(axis=0), atol=1e-7)
+
+
 def test_remixed_examples_come_from_several_tracks(compact):
     only = Augmentation((0, 0), 0, 0, remix_probability=0.5, dropout_probability=0, extra_label_probability=0)
     config = dataclasses.replace(PLAIN, augmentation=only, batch_size=8)
@@ -277,8 +285,10 @@ def test_pictures_come_in_the_wanted_size_with_a_mask(pictured):
     assert shades == {0, 20, 25}
 
 
-def test_evaluation_takes_the_same_picture_every_time(pictured):
+def test_evaluation_takes_the_middle_picture_every_time(pictured):
     config = dataclasses.replace(PLAIN, picture_size=(8, 8), training=False)
+    inputs, _ = batches(pictured, config, 1)[0]
+    np.testing.assert_array_equal(inputs["picture"], 25)
     assert_equal(batches(pictured, config), batches(pictured, dataclasses.replace(config, seed=5)))
 
 
@@ -327,6 +337,11 @@ def test_truncated_shard_is_refused_before_training(tmp_path):
 def test_location_without_records_is_named(tmp_path):
     with pytest.raises(MediaError, match=rf"Received: {tmp_path}/train-\*\.tfrecord, which matches none"):
         make_dataset(str(tmp_path), SPEC, PLAIN)
+
+
+def test_records_of_another_rate_are_refused_before_training(compact):
+    with pytest.raises(MediaError, match=r"audio/sample_rate of 8000\. Received: \[16000\] in record 0 of .*00000-of"):
+        make_dataset(compact, dataclasses.replace(SPEC, sample_rate_hz=8000), PLAIN)
 
 
 def test_spec_that_contradicts_the_manifest_is_refused(tmp_path):
