@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 
@@ -228,6 +230,27 @@ def test_a_piece_appears_complete_or_not_at_all(made, tmp_path, monkeypatch):
     with pytest.raises(MediaError, match="Cannot write .*0001_.*No space left"):
         generate_piece(made[0], 0, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_process_that_dies_is_one_line(made, tmp_path, monkeypatch):
+    class Dying:
+        """Stands in for a pool whose processes are killed."""
+
+        def __init__(self, *arguments, **options): ...
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *exception): ...
+
+        def submit(self, *arguments):
+            future = Future()
+            future.set_exception(BrokenProcessPool("gone"))
+            return future
+
+    monkeypatch.setattr(generate_module, "ProcessPoolExecutor", Dying)
+    with pytest.raises(MediaError, match="fewer processes"):
+        generate(made[0], tmp_path / "new", num_processes=2)
 
 
 # Options

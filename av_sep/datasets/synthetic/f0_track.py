@@ -20,6 +20,7 @@ _HALF_WINDOW_SECONDS = 0.012
 _LARGEST_DEVIATION = 2.0 ** (0.8 / 12.0)
 _SHORTEST_LAG_SECONDS = 0.004
 _CLEAR = 0.6
+_MARGIN_SECONDS = 0.2
 
 
 def f0_track(waveform: np.ndarray, sample_rate_hz: int, notes: Sequence[PlayedNote]) -> np.ndarray:
@@ -39,7 +40,11 @@ def f0_track(waveform: np.ndarray, sample_rate_hz: int, notes: Sequence[PlayedNo
         start, end = played.note.start_seconds, played.note.start_seconds + played.note.duration_seconds
         first, last = np.searchsorted(times, [start, end])
         if last > first:
-            track[first:last, 1] = _note_track(sound, times[first:last], start, played.frequency_hz)
+            # What lies further away than the longest lag and half a window does not matter.
+            begin = max(0, int((start - _MARGIN_SECONDS) * _RATE_HZ))
+            piece = sound[begin : int((end + _MARGIN_SECONDS) * _RATE_HZ)]
+            offset = begin / _RATE_HZ
+            track[first:last, 1] = _note_track(piece, times[first:last] - offset, start - offset, played.frequency_hz)
     return track
 
 
