@@ -15,7 +15,7 @@ import audio
 from audio.conditioning import Conditioning
 from audio.consistency import LabelGate, MixtureConsistency
 from audio.layers import CenterCropLike, Decimate, Upsample
-from audio.losses import NegativeSNR
+from audio.losses import MultiResolutionSTFT, NegativeSISDR, NegativeSNR, WaveformL1, WaveformMSE, WaveformSSE
 from audio.wave_unet import AppendDifference, StackSources, WaveUNet
 
 # Keras saves TensorFlow's variables by an `np.array` that NumPy 2 warns about.
@@ -49,7 +49,16 @@ LAYERS = [
     (StackSources, {"num_sources": 3}, (FEATURES,)),
     (AppendDifference, {}, (ESTIMATES, MIXTURE)),
 ]
-OTHERS = [(WaveUNet, TINY), (NegativeSNR, {"floor_db": -17.5, "name": "loss", "reduction": "sum"})]
+NAMED = {"name": "loss", "reduction": "sum"}
+LOSSES = [
+    (WaveformMSE, NAMED),
+    (WaveformSSE, NAMED),
+    (WaveformL1, NAMED),
+    (NegativeSNR, {"floor_db": -17.5, **NAMED}),
+    (NegativeSISDR, {"floor_db": -17.5, **NAMED}),
+    (MultiResolutionSTFT, {"floor_db": -17.5, "resolutions": [[64, 40, 8]], **NAMED}),
+]
+OTHERS = [(WaveUNet, TINY), *LOSSES]
 CASES = [(cls, arguments) for cls, arguments, _ in LAYERS] + OTHERS
 LISTED = pytest.mark.parametrize(("cls", "arguments"), CASES, ids=[cls.__name__ for cls, _ in CASES])
 
