@@ -21,7 +21,7 @@ from keras import ops
 
 from audio.conditioning import MECHANISMS, SITES, Conditioning
 from audio.consistency import LabelGate, MixtureConsistency
-from audio.framing import ChunkPlan, valid_chunk_plan
+from audio.framing import ChunkPlan, output_length, valid_chunk_plan
 from audio.layers import UPSAMPLING, CenterCropLike, Decimate, Upsample
 from av_sep.errors import ParameterError
 
@@ -164,6 +164,20 @@ class WaveUNet(keras.Model):
         """How to cut a long signal for this network with `context=True`, in hops of at least `chunk_samples`."""
         sizes = ("num_levels", "down_kernel_size", "up_kernel_size")
         return valid_chunk_plan(chunk_samples, **{name: self.options[name] for name in sizes})
+
+    def output_samples(self, num_samples: int) -> int:
+        """Length of the sources for a mixture of `num_samples`: its centre with `context`, all of it without.
+
+        Raises:
+            ParameterError: for a length that the network cannot take.
+        """
+        if self.options["context"]:
+            sizes = ("num_levels", "down_kernel_size", "up_kernel_size")
+            return output_length(num_samples, **{name: self.options[name] for name in sizes})
+        if num_samples < 1 or num_samples % 2 ** self.options["num_levels"]:
+            grid = 2 ** self.options["num_levels"]
+            raise ParameterError(f"Expected a mixture of a multiple of {grid} samples. Received: {num_samples}")
+        return num_samples
 
     def with_context(self, context: bool) -> "WaveUNet":
         """The same network and a copy of its weights, with valid (True) or zero-padded (False) convolutions."""

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from av_sep import __version__
-from av_sep.errors import MediaError, ParameterError
+from av_sep.errors import MediaError
 from av_sep.instruments import URMP_13
 from pipelines.cli_errors import OTHER_FAILURE, USER_MISTAKE, one_line, one_line_errors, prefixed
 from pipelines.cli_prepare import prepare
+from pipelines.cli_train import export, recipes, train
 from pipelines.cli_workers import make_workers, worker_options
 from pipelines.progress import TerminalProgress
 from pipelines.quiet import silence_native_libraries
@@ -143,25 +144,6 @@ def models() -> None:
         click.echo(f"{entry.name}{mark}: {entry.description}")
 
 
-@main.command()
-@click.argument("recipe")
-@click.option("--data", "bank_dir", required=True, type=click.Path(path_type=Path), help="Folder with a bank of solos.")
-@click.option("-o", "--output", "output_dir", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def train(recipe, bank_dir, output_dir, debug) -> None:
-    """Train a model by its RECIPE, or go on where a run in the same folder stopped."""
-    from pipelines.configs import RECIPES
-
-    def run() -> None:
-        if recipe not in RECIPES:
-            raise ParameterError(f"Expected a recipe among {', '.join(RECIPES)}. Received: {recipe!r}")
-        from pipelines.train import train as run_training
-
-        click.echo(str(run_training(RECIPES[recipe](), bank_dir, output_dir)))
-
-    one_line_errors(run, debug=debug)
-
-
 def _run_all(inputs, output_dir, make_runner, describe, *, quiet: bool, as_json: bool, debug: bool) -> None:
     def run() -> None:
         from pipelines.batch import expand_folders, run_batch
@@ -259,4 +241,5 @@ def _as_json(result) -> dict:
     return {**described, "files": {kind: str(path) for kind, path in result.files.items()}}
 
 
-main.add_command(prepare)
+for command in (prepare, train, recipes, export):
+    main.add_command(command)

@@ -10,35 +10,62 @@ class TrainConfig:
 
     Attributes:
         recipe: name of the recipe it came from.
-        model: arguments of `audio.wave_unet.WaveUNet`.
-        segment_samples: length of a training example at the model's rate, a multiple of 2**num_levels.
-        batch_size: examples per step.
+        model: arguments of the network.
+        segment_samples: length of a mixture at the model's rate, as the network can take it.
+        network: class of the network, one of `audio.networks.NETWORKS`.
+        loss: one of `audio.losses.LOSSES`.
+        loss_options: its arguments.
+        batch_size: examples per step, over all devices.
         steps_per_epoch: steps between checkpoints.
         num_epochs: checkpoints in all.
-        learning_rate: peak, reached after the warm-up and followed by a cosine to a hundredth.
+        learning_rate: reached after the warm-up.
+        schedule: what follows: "constant", "exponential" (times `decay_rate` every `decay_steps`) or "cosine" (to a
+            hundredth at the end).
         warmup_steps: steps of linear warm-up.
-        global_clipnorm: largest gradient norm.
-        ema_momentum: of the weights' moving average, which is what is validated and kept.
-        precision: Keras dtype policy.
+        decay_rate: see `schedule`.
+        decay_steps: see `schedule`.
+        global_clipnorm: largest gradient norm; None for any.
+        ema_momentum: of the weights' moving average, which is then what is validated and kept; None for none.
+        patience: epochs without a lower validation loss after which the run ends; None for no such end.
+        precision: "float32" or "bfloat16" (weights stay float32).
+        jit_compile: have XLA compile the steps under TensorFlow; JAX always does.
+        steps_per_execution: steps per call of the compiled function.
         seed: of weights and data.
         validation_steps: batches of the fixed validation set.
-        mixing: further arguments of `av_sep.datasets.mixing.MixingConfig`.
+        validation_split: side of the records that they come from.
+        sound_epochs: epochs between sound examples for TensorBoard; 0 for none.
+        mixing: further arguments of `av_sep.datasets.mixing.MixingConfig`, for a bank of solos.
+        augmentation: arguments of `audio.augmentation.Augmentation`, for records; None leaves them as they are.
+        picture_size: (height, width) of the joint model's pictures.
     """
 
     recipe: str
     model: dict[str, Any]
     segment_samples: int
+    network: str = "WaveUNet"
+    loss: str = "neg_snr"
+    loss_options: dict[str, Any] = field(default_factory=dict)
     batch_size: int = 8
     steps_per_epoch: int = 200
     num_epochs: int = 28
     learning_rate: float = 1e-3
+    schedule: str = "cosine"
     warmup_steps: int = 300
-    global_clipnorm: float = 5.0
-    ema_momentum: float = 0.998
+    decay_rate: float = 0.96
+    decay_steps: int = 2000
+    global_clipnorm: float | None = 5.0
+    ema_momentum: float | None = 0.998
+    patience: int | None = None
     precision: str = "float32"
+    jit_compile: bool = False
+    steps_per_execution: int = 1
     seed: int = 0
     validation_steps: int = 8
+    validation_split: str = "validation"
+    sound_epochs: int = 0
     mixing: dict[str, Any] = field(default_factory=dict)
+    augmentation: dict[str, Any] | None = field(default_factory=dict)
+    picture_size: tuple[int, int] | None = None
 
     @property
     def total_steps(self) -> int:

@@ -1,5 +1,42 @@
 """Recipes: small functions that return a `TrainConfig`; each docstring states command, cost and expected score."""
 
-from pipelines.configs.conditioned_small import conditioned_small
+import difflib
+from collections.abc import Callable
 
-RECIPES = {recipe.__name__: recipe for recipe in (conditioned_small,)}
+from av_sep.errors import ParameterError
+from pipelines.config import TrainConfig
+from pipelines.configs.ablation import (
+    conditioned_sse,
+    expanded_mse,
+    expanded_mse_decay,
+    expanded_mse_fast,
+    expanded_sse_bfloat16,
+)
+from pipelines.configs.conditioned_small import conditioned_small
+from pipelines.configs.plain_musdb4 import plain_musdb4
+
+RECIPES: dict[str, Callable[[], TrainConfig]] = {
+    recipe.__name__: recipe
+    for recipe in (
+        conditioned_small,
+        expanded_mse,
+        expanded_mse_decay,
+        expanded_mse_fast,
+        expanded_sse_bfloat16,
+        conditioned_sse,
+        plain_musdb4,
+    )
+}
+
+
+def find_recipe(name: str) -> Callable[[], TrainConfig]:
+    """A recipe by name.
+
+    Raises:
+        ParameterError: for an unknown name, with the nearest known one as a suggestion.
+    """
+    if name in RECIPES:
+        return RECIPES[name]
+    nearest = difflib.get_close_matches(name, RECIPES, n=1)
+    hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+    raise ParameterError(f"Expected a recipe among {', '.join(RECIPES)}.{hint} Received: {name!r}")

@@ -26,5 +26,5 @@ def conditioned_small() -> TrainConfig:
             "mixture_consistency": True,
         },
         segment_samples=20480,
-        precision="mixed_bfloat16",
+        precision="bfloat16",
     )

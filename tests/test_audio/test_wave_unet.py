@@ -206,3 +206,12 @@ def test_misspelt_options_are_refused():
 def test_options_that_cannot_be_used_are_refused(options, message):
     with pytest.raises(ParameterError, match=message):
         WaveUNet(**{"source_names": ("a", "b"), **options})
+
+
+def test_output_samples_is_what_comes_out():
+    for context, num_samples in ((True, 147_443), (False, 4096 * 3)):
+        network = WaveUNet(("a", "b"), num_filters=1, context=context)
+        spec = network.compute_output_spec(keras.KerasTensor((1, num_samples, 1)))
+        assert network.output_samples(num_samples) == spec.shape[2]
+        with pytest.raises(ParameterError, match=f"Received: {num_samples + 1}"):
+            network.output_samples(num_samples + 1)

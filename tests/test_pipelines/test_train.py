@@ -1,7 +1,13 @@
-"""A training run on a tiny bank: it learns, and a killed run goes on as if it had never stopped."""
+"""Training runs on tiny data: they learn, and a killed run goes on as if it had never stopped."""
 
 import dataclasses
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -39,72 +45,176 @@ TINY = TrainConfig(
 @pytest.fixture(scope="module")
 def bank(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bank")
-    time = np.arange(80_000) / 8000
+    seconds = np.arange(80_000) / 8000
     for split in ("train", "heldout"):
         for name, frequency_hz in zip(NAMES, (1200.0, 300.0, 60.0)):
             (folder / split / name).mkdir(parents=True)
-            line = 8000 * np.sin(2 * np.pi * frequency_hz * time) * (0.6 + 0.4 * np.sin(time))
+            line = 8000 * np.sin(2 * np.pi * frequency_hz * seconds) * (0.6 + 0.4 * np.sin(seconds))
             np.save(folder / split / name / "tones.npy", line.astype(np.int16))
     (folder / "bank.json").write_text(json.dumps({"sample_rate_hz": 8000}))
     return folder
 
 
-def train(config, bank, folder):
+def train(config, data, folder, **options):
     from pipelines.train import train as run
 
-    run(config, bank, folder)
-    return pd.read_csv(folder / "history.csv")
+    return run(config, str(data), str(folder), accelerator="cpu", **options)
 
 
-def test_validation_loss_falls_and_a_resumed_run_equals_an_undisturbed_one(bank, tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def whole(bank, tmp_path_factory):
+    """An undisturbed run's folder."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    train(dataclasses.replace(TINY, sound_epochs=2), bank, folder)
+    return folder
+
+
+def weights_of(path):
     import keras
 
-    from pipelines import train as module
-
-    class Interruption(keras.callbacks.Callback):
-        """Ends the run in the middle of the third epoch, after two were kept."""
-
-        def on_train_batch_end(self, batch, logs=None):
-            if self.model.optimizer.iterations.numpy() == 2 * TINY.steps_per_epoch + 3:
-                raise KeyboardInterrupt
-
-    whole = train(TINY, bank, tmp_path / "whole")
-    assert whole["val_loss"].iloc[-1] < whole["val_loss"].iloc[0] - 1
-    with monkeypatch.context() as patch:
-        callbacks = module._callbacks
-        patch.setattr(module, "_callbacks", lambda folder: [*callbacks(folder), Interruption()])
-        with pytest.raises(KeyboardInterrupt):
-            train(TINY, bank, tmp_path / "stopped")
-    resumed = train(TINY, bank, tmp_path / "stopped")
-    assert list(resumed["epoch"]) == [0, 1, 2, 3]
-    np.testing.assert_allclose(resumed["loss"], whole["loss"], rtol=1e-4)
-    np.testing.assert_allclose(resumed["val_loss"], whole["val_loss"], rtol=1e-4)
+    return keras.saving.load_model(path, compile=False).get_weights()
 
 
-def test_other_settings_in_the_same_folder_are_refused(bank, tmp_path):
-    (tmp_path / "config.json").write_text("{}")
+def test_validation_loss_falls(whole):
+    history = pd.read_csv(whole / "history.csv")
+    assert list(history["epoch"]) == [0, 1, 2, 3] and list(history["step"]) == [8, 16, 24, 32]
+    assert history["val_loss"].iloc[-1] < history["val_loss"].iloc[0] - 1
+    assert (history["examples_per_second"] > 0).all()
+    ratio = history["hours_per_hour"] / history["examples_per_second"]
+    np.testing.assert_allclose(ratio, 1024 / 8000, rtol=0.02)
+
+
+def start_process(config: TrainConfig, bank, folder, backend="tensorflow"):
+    code = (
+        "import json, sys; from pipelines.config import TrainConfig; from pipelines.train import train;"
+        "train(TrainConfig(**json.loads(sys.argv[1])), sys.argv[2], sys.argv[3], accelerator='cpu')"
+    )
+    command = [sys.executable, "-c", code, json.dumps(dataclasses.asdict(config)), str(bank), str(folder)]
+    return subprocess.Popen(command, env={**os.environ, "KERAS_BACKEND": backend}, stderr=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_killed_at_any_step_and_started_again_equals_never_stopped(bank, whole, tmp_path, backend):
+    if backend == "jax":
+        pytest.importorskip("jax", reason="needs av-sep[jax]")
+        whole = tmp_path / "whole"
+        assert start_process(TINY, bank, whole, backend).wait() == 0
+    config = dataclasses.replace(TINY, sound_epochs=2) if backend == "tensorflow" else TINY
+    process = start_process(config, bank, tmp_path / "killed", backend)
+    deadline = time.monotonic() + 180
+    while not (tmp_path / "killed" / "last.keras").exists():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert len(pd.read_csv(whole / "history.csv")) == 4
+    assert start_process(config, bank, tmp_path / "killed", backend).wait() == 0
+    mine, theirs = (pd.read_csv(folder / "history.csv") for folder in (tmp_path / "killed", whole))
+    assert list(mine["epoch"]) == list(theirs["epoch"])
+    for column in ("loss", "val_loss", "learning_rate"):
+        np.testing.assert_allclose(mine[column], theirs[column], rtol=1e-4)
+    for one, other in zip(weights_of(tmp_path / "killed" / "best.keras"), weights_of(whole / "best.keras")):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
+def test_a_finished_run_is_left_as_it_is(bank, whole):
+    before = {path: path.stat().st_mtime_ns for path in whole.iterdir()}
+    done = train(dataclasses.replace(TINY, sound_epochs=2), bank, whole)
+    assert len(done.history) == 4 and {path: path.stat().st_mtime_ns for path in whole.iterdir()} == before
+
+
+def test_best_is_a_model_with_its_settings_inside(whole, bank):
+    from audio.models import load_model
+
+    assert load_model(whole / "best.keras").source_names == NAMES
+    with zipfile.ZipFile(whole / "best.keras") as archive:
+        settings = json.loads(archive.read("train_config.json"))
+    assert settings["recipe"] == "tiny" and settings["learning_rate"] == 5e-3
+    assert (whole / "best.keras").stat().st_size < 0.6 * (whole / "last.keras").stat().st_size
+
+
+def test_tensorboard_has_curves_and_sounds(whole):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    def tags(pattern):
+        (path,) = (whole / "events").glob(pattern)
+        accumulator = EventAccumulator(str(path), size_guidance={"tensors": 0})
+        accumulator.Reload()
+        return {tag: [e.step for e in accumulator.Tensors(tag)] for tag in accumulator.Tags()["tensors"]}
+
+    assert tags("*.v2")["val_loss"] == [8, 16, 24, 32]
+    sounds = tags("*.sound")
+    assert sounds["mixture"] == [16, 32] and any(tag.startswith("estimate/") for tag in sounds)
+
+
+def test_other_settings_in_the_same_folder_are_refused(bank, whole, tmp_path):
     with pytest.raises(ParameterError, match="same settings"):
+        train(dataclasses.replace(TINY, seed=1), bank, whole)
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(ParameterError, match="empty folder"):
         train(TINY, bank, tmp_path)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_names_the_step(bank, tmp_path):
+    config = dataclasses.replace(TINY, learning_rate=1e30, global_clipnorm=None, warmup_steps=0)
+    with pytest.raises(ParameterError, match=r"loss became (nan|inf) at step \d+ \(batch \d+"):
+        train(config, bank, tmp_path / "run")
+    assert not (tmp_path / "run" / "last.keras").exists()
+
+
+def test_a_run_ends_when_validation_no_longer_improves(bank, tmp_path):
+    frozen = {"learning_rate": 1e-12, "ema_momentum": None, "precision": "bfloat16"}
+    config = dataclasses.replace(TINY, num_epochs=9, patience=2, **frozen)
+    done = train(config, bank, tmp_path / "run")
+    assert 3 <= len(done.history) < 9
+    assert len(train(config, bank, tmp_path / "run").history) == len(done.history)
+
+
+def test_a_run_on_another_file_system(bank):
+    """TensorFlow's memory file system stands for gs://: the same calls, no local path."""
+    import tensorflow as tf
+
+    config = dataclasses.replace(TINY, num_epochs=2)
+    done = train(config, bank, "ram://runs/one")
+    assert len(done.history) == 2 and tf.io.gfile.exists("ram://runs/one/best.keras")
+    assert len(train(config, bank, "ram://runs/one").history) == 2
 
 
 def test_bank_at_another_rate_is_refused(bank, tmp_path):
     config = dataclasses.replace(TINY, model={**TINY.model, "sample_rate_hz": 16000})
     with pytest.raises(ParameterError, match="16000 Hz. Received: 8000"):
-        train(config, bank, tmp_path)
+        train(config, bank, tmp_path / "run")
 
 
-def test_folder_that_is_no_bank(tmp_path):
-    with pytest.raises(MediaError, match="bank.json"):
+def test_folder_that_holds_no_data(tmp_path):
+    with pytest.raises(MediaError, match=r"manifest\.json.*bank\.json"):
         train(TINY, tmp_path, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"segment_samples": 1001}, "Received: 1001"),
+        ({"precision": "float8"}, "float8"),
+        ({"schedule": "stairs"}, "stairs"),
+        ({"loss": "hinge"}, "hinge"),
+        ({"network": "Transformer"}, "Transformer"),
+        ({"model": {**TINY.model, "num_lewels": 3}}, "num_lewels"),
+        ({"batch_size": 5}, "5 examples"),
+    ],
+)
+def test_settings_that_cannot_be(bank, tmp_path, change, words):
+    options = {"num_devices": 1} if "batch_size" not in change else {"num_devices": 2}
+    with pytest.raises(ParameterError, match=words):
+        train(dataclasses.replace(TINY, **change), bank, tmp_path / "run", **options)
 
 
 @pytest.mark.parametrize("name", sorted(RECIPES))
 def test_recipes_build_and_say_what_they_cost(name):
-    from audio.wave_unet import WaveUNet
+    from audio.networks import NETWORKS
 
     config = RECIPES[name]()
-    assert config.recipe == name
-    assert config.segment_samples % 2 ** config.model["num_levels"] == 0
-    assert WaveUNet(**config.model).source_names == tuple(config.model["source_names"])
+    assert config.recipe == name and config.network in NETWORKS
     for word in ("Command:", "Cost:", "Score:"):
         assert word in RECIPES[name].__doc__

@@ -1,0 +1,29 @@
+"""The networks by the name of their class, as configs and packaged weights name them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from audio.wave_unet import WaveUNet
+from av_sep.errors import ParameterError
+
+NETWORKS: dict[str, type[keras.Model]] = {"WaveUNet": WaveUNet}
+
+
+def build_network(name: str, options: Mapping[str, Any]) -> keras.Model:
+    """A new network.
+
+    Args:
+        name: one of `NETWORKS`.
+        options: arguments of its constructor.
+
+    Raises:
+        ParameterError: for an unknown class or options that it does not take.
+    """
+    if name not in NETWORKS:
+        raise ParameterError(f"Expected a network among {', '.join(NETWORKS)}. Received: {name!r}")
+    try:
+        return NETWORKS[name](**options)
+    except TypeError as error:
+        raise ParameterError(f"{name} does not take these options: {error}") from error

@@ -1,0 +1,108 @@
+"""The run: data, model and callbacks put together, begun or gone on with."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import pandas as pd
+from keras import ops
+
+from audio.losses import make_loss
+from audio.networks import build_network
+from av_sep.errors import ParameterError
+from pipelines.config import TrainConfig
+from pipelines.distribution import PRECISIONS, Devices, open_devices
+from pipelines.progress import Progress, silent
+from pipelines.train.callbacks import is_exhausted, make_callbacks
+from pipelines.train.feeds import Feed, open_feed
+from pipelines.train.optimizers import make_optimizer
+from pipelines.train.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """What a run left.
+
+    Attributes:
+        best: path or URL of the best model.
+        history: one row per epoch.
+        devices: what it ran on.
+    """
+
+    best: str
+    history: pd.DataFrame
+    devices: Devices
+
+
+def train(
+    config: TrainConfig, data: str, output: str, *, accelerator: str = "auto", num_devices: int | None = None,
+    progress: Progress = silent,
+) -> TrainingRun:  # fmt: skip
+    """Trains a network, or goes on where a run in the same folder stopped.
+
+    Every batch and every weight follows from the settings, so a run that was killed and started again ends where an
+    undisturbed one does (on the same machine; sums are taken in other orders elsewhere).
+
+    Args:
+        config: the run's settings.
+        data: folder of records or of a bank of solo lines; see `pipelines.train.feeds.open_feed`.
+        output: folder of this run, path or URL.
+        accelerator: see `pipelines.distribution.open_devices`.
+        num_devices: likewise.
+        progress: told the steps made, as `progress("training", done, total)`.
+
+    Raises:
+        ParameterError: for settings, data and devices that do not fit together, and when the loss is not a number.
+        MediaError: for data or a folder that cannot be read or written.
+    """
+    if config.precision not in PRECISIONS:
+        raise ParameterError(f"Expected a precision among {', '.join(PRECISIONS)}. Received: {config.precision!r}")
+    devices = open_devices(
+        accelerator, num_devices, batch_size=config.batch_size, jit_compile=config.jit_compile,
+        steps_per_execution=config.steps_per_execution,
+    )  # fmt: skip
+    keras.utils.set_random_seed(config.seed)
+    keras.config.set_dtype_policy(PRECISIONS[config.precision])
+    with devices.scope():
+        network = build_network(config.network, config.model)
+    feed = open_feed(config, data, network.output_samples(config.segment_samples))
+    folder = RunFolder(output)
+    folder.claim(config)
+    with devices.scope():
+        model = _resumed(folder) if folder.has("last.keras") else _compiled(network, config)
+    _fit(model, config, feed, folder, progress)
+    return TrainingRun(folder.path("best.keras"), folder.history(), devices)
+
+
+def _fit(model: keras.Model, config: TrainConfig, feed: Feed, folder: RunFolder, progress: Progress) -> None:
+    first_step = int(ops.convert_to_numpy(model.optimizer.iterations))
+    if first_step >= config.total_steps or is_exhausted(folder, config.patience):
+        return
+    validation = feed.validation()
+    example: Any = None
+    if config.sound_epochs:
+        example = next(validation.take(1).as_numpy_iterator())
+    model.fit(
+        feed.training(first_step),
+        steps_per_epoch=config.steps_per_epoch,
+        validation_data=validation,
+        initial_epoch=first_step // config.steps_per_epoch,
+        epochs=config.num_epochs,
+        callbacks=make_callbacks(config, folder, first_step, progress, example),
+        shuffle=False,
+        verbose=0,
+    )
+
+
+def _compiled(network: keras.Model, config: TrainConfig) -> keras.Model:
+    network.compile(
+        optimizer=make_optimizer(config),
+        loss=make_loss(config.loss, **config.loss_options),
+        jit_compile=config.jit_compile or keras.backend.backend() == "jax",
+        steps_per_execution=config.steps_per_execution,
+    )
+    return network
+
+
+def _resumed(folder: RunFolder) -> keras.Model:
+    return folder.load_model("last.keras")
