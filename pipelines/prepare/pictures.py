@@ -11,14 +11,13 @@ import cv2
 import numpy as np
 
 from audio.records import RecordPicture
+from av_sep.datasets.annotations import read_boxes
 from av_sep.datasets.track import Track
-from av_sep.errors import MediaError, ParameterError
+from av_sep.errors import ParameterError
 from av_sep.media import probe, video_frames
-from av_sep.media.files import shown
 from av_sep.types import Detection, VideoFrame
 from vision.detector import InstrumentDetector, create_detector
 
-_BOX_COLUMNS = ("time_seconds", "player", "instrument", "x1", "y1", "x2", "y2")
 _JPEG_QUALITY = 90
 
 
@@ -87,24 +86,17 @@ class KnownBoxes:
     """
 
     def __init__(self, track: Track):
-        import pandas as pd
-
         assert track.boxes is not None and track.video is not None
-        try:
-            table = pd.read_csv(track.boxes)
-        except (OSError, ValueError) as error:
-            raise MediaError(f"Cannot read these boxes: {error}. Received: {shown(track.boxes)}") from error
-        if missing := [column for column in _BOX_COLUMNS if column not in table.columns]:
-            raise MediaError(f"Expected columns {', '.join(missing)} too. Received: {shown(track.boxes)}")
+        table = read_boxes(track.boxes)
         self._height = probe(track.video).height or 1
-        self._by_time = [(float(time), rows) for time, rows in table.groupby("time_seconds", sort=True)]
-        self._times = np.array([time for time, _ in self._by_time])
+        self._by_time = [rows for _, rows in table.groupby("time_seconds", sort=True)]
+        self._times = np.unique(table["time_seconds"].to_numpy())
 
     def at(self, frame: VideoFrame) -> list[dict[str, Any]]:
         """Who is where in a picture: the latest known boxes, in pixels of this picture."""
         if not self._by_time:
             return []
-        rows = self._by_time[max(0, int(np.searchsorted(self._times, frame.time_seconds + 1e-6)) - 1)][1]
+        rows = self._by_time[max(0, int(np.searchsorted(self._times, frame.time_seconds + 1e-6)) - 1)]
         scale = frame.picture.shape[0] / self._height
         return [
             {

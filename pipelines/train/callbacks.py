@@ -264,5 +264,5 @@ def is_exhausted(folder: RunFolder, num_epochs: int | None) -> bool:
     history = folder.history()
     if num_epochs is None or not len(history):
         return False
-    best = history.loc[history["val_loss"].idxmin(), "epoch"]
+    best = history["epoch"].to_numpy()[int(history["val_loss"].to_numpy().argmin())]
     return int(history["epoch"].max()) - int(best) >= num_epochs
