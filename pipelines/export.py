@@ -3,6 +3,7 @@
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,10 +38,10 @@ def export(model: Path | str, output: Path | str, *, float16: bool = True, overw
     if not source.is_file():
         raise MediaError(f"Expected a run's folder with best.keras, or a .keras file. Received: {model}")
     require_free(target, overwrite=overwrite)
-    from audio.models import load_model
+    from pipelines.joint.files import load_separation_model
 
     # Whatever is written must be what `separate` can load.
-    load_model(source)
+    load_separation_model(source)
     with replace_when_complete(target) as temporary, zipfile.ZipFile(source) as old:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as new:
             for member in old.namelist():
@@ -57,26 +58,21 @@ def _slimmed(weights: bytes, float16: bool) -> bytes:
         old_path, new_path = Path(folder) / "old.h5", Path(folder) / "new.h5"
         old_path.write_bytes(weights)
         with h5py.File(old_path) as old, h5py.File(new_path, "w") as new:
-            for name in old:
-                if name != "optimizer":
-                    old.copy(name, new)
-            for name, value in old.attrs.items():
-                new.attrs[name] = value
-            if float16:
-                _halve(new)
+            new.attrs.update(old.attrs)
+            # Copied one by one into a new file: replacing them in place would leave their old room in it.
+            old.visititems(lambda name, item: _copy(name, item, new, float16))
         return new_path.read_bytes()
 
 
-def _halve(file) -> None:
-    """Replaces every float32 dataset by float16."""
+def _copy(name: str, item: Any, target: Any, float16: bool) -> None:
     import h5py
 
-    names: list[str] = []
-    file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
-    for name in names:
-        values = file[name][()]
-        if values.dtype == np.float32:
-            attributes = dict(file[name].attrs)
-            del file[name]
-            file[name] = values.astype(np.float16)
-            file[name].attrs.update(attributes)
+    if name.split("/")[0] == "optimizer":
+        return
+    if isinstance(item, h5py.Group):
+        copied = target.require_group(name)
+    else:
+        values = item[()]
+        halve = float16 and values.dtype == np.float32
+        copied = target.create_dataset(name, data=values.astype(np.float16) if halve else values)
+    copied.attrs.update(item.attrs)
