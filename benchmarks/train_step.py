@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -56,10 +57,41 @@ def measure(recipe: str, backend: str, precision: str, num_devices: int, batch_s
     return {"devices": devices.describe(), "seconds_per_step": float(np.median(seconds[2:]))}
 
 
+def sound_seconds(recipe: str) -> dict:
+    """Seconds that training stands still for one set of sound examples, of which there is at most one an epoch."""
+    from pipelines.configs import find_recipe
+
+    config = replace(find_recipe(recipe)(), sound_epochs=1)
+    import numpy as np
+
+    from audio.networks import build_network
+    from pipelines.train.callbacks import SoundExamples
+    from pipelines.train.run_folder import RunFolder
+
+    network = build_network(config.network, config.model)
+    network.compile()
+    num_sources, num_outputs = len(network.source_names), network.output_samples(config.segment_samples)
+    mixture = np.zeros((1, config.segment_samples, 1), "float32")
+    inputs = {"mixture": mixture, "label_vector": np.ones((1, num_sources), "float32")}
+    inputs = {name: inputs[name] for name in network.input}
+    with tempfile.TemporaryDirectory() as folder:
+        sources = np.ones((1, num_sources, num_outputs, 1), "float32")
+        callback = SoundExamples(RunFolder(folder), config, (inputs, sources))
+        callback.set_model(network)
+        seconds = []
+        for epoch in range(4):
+            started = time.perf_counter()
+            callback.on_epoch_end(epoch)
+            seconds.append(time.perf_counter() - started)
+        callback.on_train_end()
+    # The first one traces.
+    return {"seconds": max(seconds[1:]), "steps_per_epoch": config.steps_per_epoch}
+
+
 def measured_apart(**combination) -> dict:
-    """As `measure`, in a process of its own; the reason where it fails."""
+    """As `measure` (or `sound_seconds`, where only a recipe is given), in a process of its own."""
     command = [sys.executable, __file__, "--one", json.dumps(combination)]
-    environment = {**os.environ, "KERAS_BACKEND": combination["backend"]}
+    environment = {**os.environ, "KERAS_BACKEND": combination.get("backend", "tensorflow")}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         return {"devices": "not run: " + (done.stderr.strip().splitlines() or ["?"])[-1][:120]}
@@ -94,7 +126,8 @@ def plot(table: pd.DataFrame, path: Path) -> None:
 def main(recipe: str, batch_size: int, num_steps: int, devices: str, output: Path, one: str | None) -> None:
     """Print the table and draw it."""
     if one:
-        click.echo(json.dumps(measure(**json.loads(one))))
+        combination = json.loads(one)
+        click.echo(json.dumps(measure(**combination) if "backend" in combination else sound_seconds(**combination)))
         return
     rows = []
     counts = [int(count) for count in devices.split(",")]
@@ -110,6 +143,9 @@ def main(recipe: str, batch_size: int, num_steps: int, devices: str, output: Pat
     output.mkdir(parents=True, exist_ok=True)
     table.to_csv(output / "train_step.csv", index=False)
     plot(table, output / "train_step.png")
+    sounds = measured_apart(recipe=recipe)
+    share = sounds["seconds"] / (sounds["steps_per_epoch"] * table["seconds_per_step"].iloc[0])
+    click.echo(f"sound examples every epoch: {sounds['seconds']:.2f} s, {100 * share:.2f} % of the steps' time")
 
 
 if __name__ == "__main__":
