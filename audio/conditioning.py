@@ -1,6 +1,7 @@
 """How a label vector steers a network: one layer, four mechanisms, usable at any place of the network.
 
-Conventions: features are `[batch, time, channels]`, label vectors `[batch, num_instruments]` in [0, 1]. Every
+Conventions: features are `[batch, time, channels]` or `[batch, stft_frames, num_bins, channels]`, label vectors
+`[batch, num_instruments]` in [0, 1]; what follows holds at each place between the first axis and the last. Every
 operation keeps the batch axis apart, so an example is never steered by its neighbour's labels.
 
 References:
@@ -24,11 +25,12 @@ class Conditioning(keras.layers.Layer):
     """Steers features by a label vector.
 
     Args:
-        mechanism: "concat" repeats the labels over time and appends them as channels (`channels + num_instruments`
-            out); "additive" adds a learned projection of the labels (`channels` out); "multiplicative" takes the
-            outer product `features[..., None] * labels[:, None, None, :]` (`channels * num_instruments` out): one
-            gated copy of the features per instrument; "film" scales and shifts every channel by learned projections
-            of the labels, `(1 + gamma) * features + beta` (`channels` out), starting as the identity.
+        mechanism: "concat" repeats the labels at every place and appends them as channels (`channels +
+            num_instruments` out); "additive" adds a learned projection of the labels (`channels` out);
+            "multiplicative" takes the outer product `features[..., None] * labels[:, None, None, :]` (`channels *
+            num_instruments` out): one gated copy of the features per instrument; "film" scales and shifts every
+            channel by learned projections of the labels, `(1 + gamma) * features + beta` (`channels` out), starting
+            as the identity.
 
     Raises:
         ParameterError: for an unknown mechanism.
@@ -53,24 +55,27 @@ class Conditioning(keras.layers.Layer):
     def call(self, features, label_vector):
         labels = ops.cast(label_vector, features.dtype)
         if self.mechanism == "concat":
-            over_time = ops.ones_like(features[:, :, :1]) * labels[:, None, :]
-            return ops.concatenate([features, over_time], axis=-1)
+            everywhere = ops.ones_like(features[..., :1]) * _at_every_place(labels, features)
+            return ops.concatenate([features, everywhere], axis=-1)
         if self.mechanism == "multiplicative":
-            product = features[..., None] * labels[:, None, None, :]
-            return ops.reshape(
-                product, (-1, ops.shape(features)[1], features.shape[-1] * label_vector.shape[-1])
-            )
-        shift = ops.matmul(labels, ops.cast(self.shift, features.dtype))[:, None, :]
+            product = features[..., None] * _at_every_place(labels, features)[..., None, :]
+            channels = features.shape[-1] * label_vector.shape[-1]
+            return ops.reshape(product, (-1, *ops.shape(features)[1:-1], channels))
+        shift = _at_every_place(ops.matmul(labels, ops.cast(self.shift, features.dtype)), features)
         if self.mechanism == "additive":
             return features + shift
-        scale = ops.matmul(labels, ops.cast(self.scale, features.dtype))[:, None, :]
+        scale = _at_every_place(ops.matmul(labels, ops.cast(self.scale, features.dtype)), features)
         return (1 + scale) * features + shift
 
     def compute_output_shape(self, features_shape, label_vector_shape):
-        batch, time, channels = features_shape
-        num_instruments = label_vector_shape[-1]
+        channels, num_instruments = features_shape[-1], label_vector_shape[-1]
         widths = {"concat": channels + num_instruments, "multiplicative": channels * num_instruments}
-        return (batch, time, widths.get(self.mechanism, channels))
+        return (*features_shape[:-1], widths.get(self.mechanism, channels))
 
     def get_config(self):
         return {**super().get_config(), "mechanism": self.mechanism}
+
+
+def _at_every_place(per_example, features):
+    """`[batch, n]` as `[batch, 1, …, 1, n]`, of the features' rank."""
+    return ops.reshape(per_example, (-1, *(1 for _ in features.shape[1:-1]), per_example.shape[-1]))

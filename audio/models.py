@@ -64,14 +64,14 @@ def save_packaged(network, directory: Path, *, description: str, training: dict)
     """Writes a network in the packaged form, weights as float16.
 
     Args:
-        network: an `audio.wave_unet.WaveUNet`.
+        network: one of `audio.networks.NETWORKS`.
         directory: folder to make.
         description: one line for listings.
         training: what it was trained on, for how long.
     """
     directory.mkdir(parents=True, exist_ok=True)
     options = {**network.options, "source_names": list(network.source_names)}
-    config = {"class": "WaveUNet", "description": description, "options": options, "training": training}
+    config = {"class": type(network).__name__, "description": description, "options": options, "training": training}
     (directory / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     weights = {f"w{i:03d}": array.astype(np.float16) for i, array in enumerate(network.get_weights())}
     np.savez_compressed(directory / "weights.npz", **weights)
@@ -83,9 +83,9 @@ def _load_packaged(directory: Path) -> SeparationModel:
         arrays = [archive[name].astype(np.float32) for name in sorted(archive.files)]
     if config["class"] == "StaticWiener":
         return StaticWiener(power_spectra=arrays[0], **config["options"])
-    from audio.wave_unet import WaveUNet
+    from audio.networks import build_network
 
-    network = WaveUNet(**{**config["options"], "context": True})
+    network = build_network(config["class"], config["options"])
     network.set_weights(arrays)
     return NetworkModel(network)
 
@@ -97,13 +97,13 @@ def _load_keras(path: Path) -> SeparationModel:
         raise ParameterError(f"Expected a .keras model saved by this program. Received: {path}, which is none")
     import keras
 
-    from audio.wave_unet import WaveUNet
+    from audio.networks import NETWORKS
 
     try:
         network = keras.saving.load_model(path, compile=False)
     except (KeyError, TypeError, ValueError, OSError, zipfile.BadZipFile) as error:
         reason = str(error).strip().split("\n")[0]
         raise ParameterError(f"Expected a .keras model saved by this program. Received: {path} ({reason})") from error
-    if not isinstance(network, WaveUNet):
+    if not isinstance(network, tuple(NETWORKS.values())):
         raise ParameterError(f"Expected a separation network. Received: {path}, a {type(network).__name__}")
     return NetworkModel(network)

@@ -5,10 +5,11 @@ from typing import Any
 
 import keras
 
+from audio.spectrogram_unet import SpectrogramUNet
 from audio.wave_unet import WaveUNet
 from av_sep.errors import ParameterError
 
-NETWORKS: dict[str, type[keras.Model]] = {"WaveUNet": WaveUNet}
+NETWORKS: dict[str, type[keras.Model]] = {"WaveUNet": WaveUNet, "SpectrogramUNet": SpectrogramUNet}
 
 
 def build_network(name: str, options: Mapping[str, Any]) -> keras.Model:

@@ -34,10 +34,11 @@ class SeparationModel(Protocol):
 
 
 class NetworkModel:
-    """A Wave-U-Net as a separation model: valid convolutions, one static shape, so it is traced once.
+    """A network as a separation model: one static shape, so it is traced once, and no sample that a cut could change.
 
     Args:
-        network: an `audio.wave_unet.WaveUNet` with one channel; with `context=False` its weights are moved to a twin.
+        network: one of `audio.networks.NETWORKS` with one channel; of a Wave-U-Net with zero-padded convolutions the
+            weights are moved to a twin with valid ones.
 
     Raises:
         ParameterError: if the network is not for one channel.
@@ -49,7 +50,7 @@ class NetworkModel:
                 "Expected a network for one channel; every channel of a recording is separated by itself."
                 f" Received: num_channels={network.options['num_channels']}"
             )
-        self.network = network if network.options["context"] else network.with_context(True)
+        self.network = network.for_inference()
         # XLA on CPU costs seconds of compilation and gains little on one forward pass.
         self.network.compile(jit_compile=_must_compile())
 
@@ -68,7 +69,9 @@ class NetworkModel:
         inputs = {"mixture": chunk[None, :, None].astype(np.float32)}
         if self.network.takes_labels:
             inputs["label_vector"] = label_vector[None].astype(np.float32)
-        return np.asarray(self.network.predict_on_batch(inputs))[0, :, :, 0]
+        estimates = np.asarray(self.network.predict_on_batch(inputs))[0, :, :, 0]
+        border = self.network.border_samples
+        return estimates[:, border : estimates.shape[1] - border]
 
 
 def _must_compile() -> bool:

@@ -160,6 +160,15 @@ class WaveUNet(keras.Model):
         """Whether the model has a `label_vector` input."""
         return any(self.options[name] for name in ("conditioning", "gate", "mixture_consistency"))
 
+    @property
+    def border_samples(self) -> int:
+        """Samples at each end of its output, with valid convolutions, that depend on where a stretch was cut: none."""
+        return 0
+
+    def for_inference(self) -> "WaveUNet":
+        """The network that separates chunks with these weights: itself, or its twin with valid convolutions."""
+        return self if self.options["context"] else self.with_context(True)
+
     def chunk_plan(self, chunk_samples: int) -> ChunkPlan:
         """How to cut a long signal for this network with `context=True`, in hops of at least `chunk_samples`."""
         sizes = ("num_levels", "down_kernel_size", "up_kernel_size")

@@ -37,6 +37,18 @@ def make_network():
 
 
 @pytest.fixture(scope="session")
+def make_spectrogram_network():
+    """Function that builds a tiny spectrogram U-Net: frames of 64, 2 levels of 4 and 8 filters, three sources."""
+    from audio.spectrogram_unet import SpectrogramUNet
+
+    def make(source_names=SOURCES, **options):
+        sizes = {"sample_rate_hz": 16000, "frame_length": 64, "hop_length": 16, "num_levels": 2, "num_filters": 4}
+        return loud_weights(SpectrogramUNet(source_names, **{**sizes, "recurrent_units": 5, **options}))
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def conditioned_network(make_network):
     """A conditioned network without gate and consistency, so that nothing but the labels' multiplication steers it."""
     return make_network(conditioning="multiplicative")

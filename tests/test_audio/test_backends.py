@@ -1,4 +1,4 @@
-"""A network saved under TensorFlow gives the same numbers under JAX."""
+"""A network saved under TensorFlow gives the same numbers under JAX, and so do the losses."""
 
 import importlib.util
 import os
@@ -9,38 +9,92 @@ import numpy as np
 import pytest
 
 from audio.framing import valid_lengths
+from audio.losses import LOSSES, make_loss
 
 # Keras saves TensorFlow's variables by an `np.array` that NumPy 2 warns about.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 SCRIPT = """
-import sys
+import pathlib, sys
 import keras, numpy as np
+from audio.losses import LOSSES, make_loss
 from audio.models import load_model
 assert keras.backend.backend() == "jax"
-model = load_model(sys.argv[1])
-with np.load(sys.argv[2]) as inputs:
-    chunk = model.separate_chunk(inputs["mixture"][0, :, 0], inputs["label_vector"][0])
-    batch = model.network.predict_on_batch({name: inputs[name] for name in inputs.files})
-np.savez(sys.argv[3], batch=np.asarray(batch), chunk=chunk)
+folder = pathlib.Path(sys.argv[1])
+inputs = np.load(folder / "inputs.npz")
+outputs = {}
+for path in folder.glob("*.keras"):
+    model = load_model(path)
+    batch = {name: inputs[f"{path.stem}_{name}"] for name in ("mixture", "label_vector")}
+    outputs[f"{path.stem}_chunk"] = model.separate_chunk(batch["mixture"][0, :, 0], batch["label_vector"][0])
+    outputs[f"{path.stem}_batch"] = np.asarray(model.network.predict_on_batch(batch))
+for name in LOSSES:
+    options = {"resolutions": [[64, 40, 8]]} if name == "mr_stft" else {}
+    outputs[name] = float(make_loss(name, **options)(inputs["references"], inputs["estimates"]))
+np.savez(folder / "outputs.npz", **outputs)
 """
 
+OPTIONS = {
+    "wave": {"conditioning": "multiplicative", "upsampling": "learned"},
+    "spectrogram": {"conditioning": "film", "masks": "softmax", "num_time_levels": 1},
+    # At a low rate, for it reads two seconds on each side.
+    "recurrent": {"conditioning": "concat", "bottleneck": "gru", "compression": "power", "sample_rate_hz": 1000},
+}
 
-@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed (pip install av-sep[jax])")
-def test_network_saved_under_tensorflow_gives_the_same_under_jax(make_network, rng, tmp_path):
-    network = make_network(conditioning="multiplicative", upsampling="learned", gate=True, mixture_consistency=True)
-    num_samples = valid_lengths(100, num_levels=3).num_input_samples
-    inputs = {
-        "mixture": (0.3 * rng.normal(size=(2, num_samples, 1))).astype(np.float32),
-        "label_vector": np.array([[1, 0, 0.4], [0, 0.8, 1]], np.float32),
+
+@pytest.fixture(scope="module")
+def networks(make_network, make_spectrogram_network):
+    makers = {"wave": make_network}
+    return {
+        kind: makers.get(kind, make_spectrogram_network)(gate=True, mixture_consistency=True, **options)
+        for kind, options in OPTIONS.items()
     }
-    expected = network.predict_on_batch(inputs)
-    network.save(tmp_path / "network.keras")
-    np.savez(tmp_path / "inputs.npz", **inputs)
-    paths = [str(tmp_path / name) for name in ("network.keras", "inputs.npz", "outputs.npz")]
+
+
+@pytest.fixture(scope="module")
+def inputs(networks):
+    rng = np.random.default_rng(20180923)
+    references = (0.3 * rng.normal(size=(2, 3, 400, 1))).astype(np.float32)
+    references[0, 1] = 0
+    noise = 0.1 * rng.normal(size=references.shape)
+    arrays = {"references": references, "estimates": (references + noise).astype(np.float32)}
+    for kind, network in networks.items():
+        num_samples = valid_lengths(100, num_levels=3).num_input_samples + 2 * network.border_samples
+        arrays[f"{kind}_mixture"] = (0.3 * rng.normal(size=(2, num_samples, 1))).astype(np.float32)
+        arrays[f"{kind}_label_vector"] = np.array([[1, 0, 0.4], [0, 0.8, 1]], np.float32)
+    return arrays
+
+
+@pytest.fixture(scope="module")
+def under_jax(networks, inputs, tmp_path_factory):
+    """What the same files and losses give in a process of its own, where Keras runs on JAX."""
+    if importlib.util.find_spec("jax") is None:
+        pytest.skip("JAX is not installed (pip install av-sep[jax])")
+    folder = tmp_path_factory.mktemp("jax")
+    for kind, network in networks.items():
+        network.save(folder / f"{kind}.keras")
+    np.savez(folder / "inputs.npz", **inputs)
     environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
-    done = subprocess.run([sys.executable, "-c", SCRIPT, *paths], env=environment, capture_output=True, text=True)
+    command = [sys.executable, "-c", SCRIPT, str(folder)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    with np.load(tmp_path / "outputs.npz") as outputs:
-        np.testing.assert_allclose(outputs["batch"], expected, rtol=0, atol=1e-5)
-        np.testing.assert_allclose(outputs["chunk"], expected[0, :, :, 0], rtol=0, atol=1e-5)
+    with np.load(folder / "outputs.npz") as outputs:
+        return dict(outputs)
+
+
+@pytest.mark.parametrize("kind", OPTIONS)
+def test_network_saved_under_tensorflow_gives_the_same_under_jax(networks, inputs, under_jax, kind):
+    network = networks[kind]
+    batch = {name: inputs[f"{kind}_{name}"] for name in ("mixture", "label_vector")}
+    expected = network.predict_on_batch(batch)
+    inside = slice(network.border_samples, expected.shape[2] - network.border_samples)
+    assert np.abs(expected[:, :, inside]).max() > 0.1
+    np.testing.assert_allclose(under_jax[f"{kind}_batch"], expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(under_jax[f"{kind}_chunk"], expected[0, :, inside, 0], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_loss_is_the_same_under_jax(inputs, under_jax, name):
+    options = {"resolutions": [[64, 40, 8]]} if name == "mr_stft" else {}
+    expected = float(make_loss(name, **options)(inputs["references"], inputs["estimates"]))
+    assert under_jax[name] == pytest.approx(expected, rel=1e-5, abs=1e-4)

@@ -115,6 +115,23 @@ def test_network_from_a_keras_file_separates_as_before(saved_network, conditione
     assert load_model(str(saved_network)).source_names == ("violin", "flute", "tuba")
 
 
+@pytest.mark.parametrize("packaged", (True, False))
+def test_spectrogram_network_is_kept_and_separates(make_spectrogram_network, tmp_path, monkeypatch, rng, packaged):
+    network = make_spectrogram_network(conditioning="film", masks="softmax")
+    monkeypatch.setattr(models, "WEIGHTS_DIR", tmp_path)
+    save_packaged(network, tmp_path / "mine", description="a test's network", training={"steps": 0})
+    network.save(tmp_path / "mine.keras")
+    loaded = load_model("mine" if packaged else tmp_path / "mine.keras")
+    assert type(loaded.network) is type(network) and loaded.network.options == network.options
+    mixture = (0.2 * rng.normal(size=(3000, 2))).astype(np.float32)
+    labels = np.array([1, 0, 0.5], np.float32)
+    expected = Separator(NetworkModel(network), chunk_samples=1024).separate(mixture, labels, 44100)
+    estimates = Separator(loaded, chunk_samples=1024).separate(mixture, labels, 44100)
+    assert np.abs(expected[0]).max() > 0.1
+    np.testing.assert_array_equal(estimates[1], 0)
+    np.testing.assert_allclose(estimates, expected, rtol=0, atol=0.01 if packaged else 1e-6)
+
+
 def test_missing_file_is_said_to_be_missing(tmp_path):
     with pytest.raises(MediaError, match=r"Expected a \.keras file\. Received: .*gone\.keras, which does not exist"):
         load_model(tmp_path / "gone.keras")

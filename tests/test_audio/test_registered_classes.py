@@ -16,11 +16,14 @@ from audio.conditioning import Conditioning
 from audio.consistency import LabelGate, MixtureConsistency
 from audio.layers import CenterCropLike, Decimate, Upsample
 from audio.losses import MultiResolutionSTFT, NegativeSISDR, NegativeSNR, WaveformL1, WaveformMSE, WaveformSSE
+from audio.spectrogram_layers import MagnitudePicture, MaskedWaveforms, SigmoidMasks, SoftmaxMasks, Spectrum
+from audio.spectrogram_unet import SpectrogramUNet
 from audio.wave_unet import AppendDifference, StackSources, WaveUNet
 
 # Keras saves TensorFlow's variables by an `np.array` that NumPy 2 warns about.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 FEATURES, LABELS, ESTIMATES, MIXTURE = (None, 6), (3,), (3, None, 2), (None, 2)
+SPECTRUM, LOGITS, MASKS = (None, 5, 2, 2), (None, 4, 6), (None, 4, 3, 2)
 TINY = {
     "source_names": ("violin", "flute", "tuba"),
     "sample_rate_hz": 8000,
@@ -38,6 +41,27 @@ TINY = {
     "gate": True,
     "mixture_consistency": True,
 }
+TINY_SPECTROGRAM = {
+    "source_names": ("violin", "flute", "tuba"),
+    "sample_rate_hz": 8000,
+    "num_channels": 2,
+    "frame_length": 32,
+    "hop_length": 8,
+    "compression": "power",
+    "num_levels": 3,
+    "num_time_levels": 2,
+    "num_filters": 3,
+    "kernel_size": 3,
+    "normalization": "batch",
+    "dropout": 0.25,
+    "bottleneck": "gru",
+    "recurrent_units": 4,
+    "masks": "softmax",
+    "conditioning": "film",
+    "conditioning_site": "output",
+    "gate": True,
+    "mixture_consistency": True,
+}
 # Class, arguments that all differ from the defaults, shapes of the inputs without the batch axis.
 LAYERS = [
     (Decimate, {}, (FEATURES,)),
@@ -48,6 +72,11 @@ LAYERS = [
     (MixtureConsistency, {}, (ESTIMATES, MIXTURE, LABELS)),
     (StackSources, {"num_sources": 3}, (FEATURES,)),
     (AppendDifference, {}, (ESTIMATES, MIXTURE)),
+    (Spectrum, {"frame_length": 8, "hop_length": 2}, (MIXTURE,)),
+    (MagnitudePicture, {"compression": "power", "frame_multiple": 4}, (SPECTRUM,)),
+    (SigmoidMasks, {"num_sources": 3}, (LOGITS,)),
+    (SoftmaxMasks, {"num_sources": 3}, (LOGITS, LABELS)),
+    (MaskedWaveforms, {"frame_length": 8, "hop_length": 2}, (MASKS, SPECTRUM, MIXTURE)),
 ]
 NAMED = {"name": "loss", "reduction": "sum"}
 LOSSES = [
@@ -58,7 +87,8 @@ LOSSES = [
     (NegativeSISDR, {"floor_db": -17.5, **NAMED}),
     (MultiResolutionSTFT, {"floor_db": -17.5, "resolutions": [[64, 40, 8]], **NAMED}),
 ]
-OTHERS = [(WaveUNet, TINY), *LOSSES]
+NETWORKS = [(WaveUNet, TINY), (SpectrogramUNet, TINY_SPECTROGRAM)]
+OTHERS = [*NETWORKS, *LOSSES]
 CASES = [(cls, arguments) for cls, arguments, _ in LAYERS] + OTHERS
 LISTED = pytest.mark.parametrize(("cls", "arguments"), CASES, ids=[cls.__name__ for cls, _ in CASES])
 
@@ -134,15 +164,17 @@ def test_layer_survives_a_keras_file(cls, arguments, shapes, rng, tmp_path):
     assert any(type(layer) is cls for layer in loaded.layers)
 
 
-def test_network_and_loss_survive_a_keras_file(rng, tmp_path):
-    model = WaveUNet(**TINY)
-    model.set_weights([0.3 * rng.normal(size=w.shape).astype(np.float32) for w in model.get_weights()])
+@pytest.mark.parametrize(("cls", "arguments"), NETWORKS, ids=[cls.__name__ for cls, _ in NETWORKS])
+def test_network_and_loss_survive_a_keras_file(cls, arguments, rng, tmp_path):
+    model = cls(**arguments)
+    # Stored variances are positive; the rest may be as well.
+    model.set_weights([np.abs(0.3 * rng.normal(size=w.shape)).astype(np.float32) for w in model.get_weights()])
     model.compile(optimizer="sgd", loss=NegativeSNR(floor_db=-17.5))
     inputs = {"mixture": rng.normal(size=(2, 64, 2)), "label_vector": np.array([[1, 0, 0.5], [0, 1, 1]])}
     sources = rng.normal(size=(2, 3, 64, 2)).astype(np.float32)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    assert type(loaded) is WaveUNet and loaded.options == model.options
+    assert type(loaded) is cls and loaded.options == model.options
     assert isinstance(loaded.loss, NegativeSNR) and loaded.loss.floor_db == -17.5
     expected = model.predict_on_batch(inputs)
     assert np.abs(expected).max() > 0.1

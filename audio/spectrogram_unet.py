@@ -1,0 +1,272 @@
+"""Spectrogram U-Net: separation by masks on the STFT, the usual way before end-to-end networks, and often since.
+
+Magnitudes of the mixture go through a convolutional autoencoder with skip connections that gives a mask per source;
+a source is the masked spectrum with the mixture's phase. It shares constructor vocabulary, inputs and outputs with
+`audio.wave_unet.WaveUNet`, so either can be trained, saved and run in the other's place:
+
+    plain        K fixed sources, no labels           SpectrogramUNet(("vocals", "drums", ...))
+    expanded     every instrument of the taxonomy     SpectrogramUNet(URMP_13.names)
+    conditioned  the same, steered by labels          SpectrogramUNet(URMP_13.names, conditioning="film")
+
+Conventions: mixtures `[batch, time, channels]` in [-1, 1], of any length; label vectors `[batch, num_sources]` in
+[0, 1]; outputs `[batch, num_sources, time, channels]` of the mixture's length, in the order of `source_names`. Between
+STFT and masks features are `[batch, stft_frames, num_bins, filters]`.
+
+References:
+    A. Jansson, E. Humphrey, N. Montecchio, R. Bittner, A. Kumar, T. Weyde, "Singing voice separation with deep U-Net
+    convolutional networks", ISMIR 2017 (the network: six strided convolutions with kernel 5, 16 to 512 filters, masks).
+    P. Chandna, M. Miron, J. Janer, E. Gomez, "Monoaural audio source separation using deep convolutional neural
+    networks", LVA/ICA 2017 (several sources at once from one autoencoder).
+"""
+
+import keras
+
+from audio.conditioning import Conditioning
+from audio.consistency import LabelGate, MixtureConsistency
+from audio.framing import ChunkPlan
+from audio.spectrogram_framing import reach_of_u_net, spectrogram_chunk_plan
+from audio.spectrogram_layers import MagnitudePicture, MaskedWaveforms, SigmoidMasks, SoftmaxMasks, Spectrum
+from audio.spectrogram_options import validate_options
+from audio.wave_unet import LEAK, StackSources
+
+# The last of the published dropout's three layers, counted from the bottleneck.
+NUM_DROPOUT_LEVELS = 3
+# How much sound on either side a recurrent bottleneck hears at the least: chunks agree to about -60 dB then.
+RECURRENT_CONTEXT_SECONDS = 2.0
+
+
+@keras.saving.register_keras_serializable(package="av_sep")
+class SpectrogramUNet(keras.Model):
+    """STFT, convolutional U-Net, masks, inverse STFT.
+
+    Inputs are `{"mixture": [batch, time, num_channels], "label_vector": [batch, num_sources]}`, the second only when a
+    conditioning, a gate or mixture consistency asks for it.
+
+    Far enough from the ends of a stretch the estimates do not depend on where it begins, on a grid of
+    `hop_length * 2**num_time_levels` samples: exactly with `bottleneck="conv"`, because no layer looks further than its
+    kernel; nearly with "gru", which remembers everything a little. That is why no normalisation here takes statistics
+    over time (batch normalisation uses stored ones).
+
+    Args:
+        source_names: names of the sources in output order; the model's own copy of its taxonomy.
+        sample_rate_hz: rate of the sound it was made for.
+        num_channels: channels of the sound.
+        frame_length: samples in an STFT frame, a multiple of 2**(num_levels + 1).
+        hop_length: samples from one STFT frame to the next, a divisor of `frame_length` and smaller.
+        compression: of magnitudes, "log" or "power" (see `MagnitudePicture`).
+        num_levels: convolutions that halve the number of bins.
+        num_time_levels: how many of them, from the outermost, halve the number of frames as well; None for all, as
+            published. A recurrent bottleneck hears rhythm and notes with two or three.
+        num_filters: filters of the first level; each further level has twice as many.
+        kernel_size: of all convolutions, odd, along frames and bins.
+        normalization: "layer" (over bins and filters of each frame), "batch" (as published; couples the examples of a
+            training batch, and moving averages of weights do not fit its statistics) or "none".
+        dropout: rate in the three expanding levels next to the bottleneck, in training; published with 0.5.
+        bottleneck: "conv", or "gru" for a bidirectional recurrent layer over the bottleneck's frames, added to them.
+        recurrent_units: of the recurrent layer in each direction.
+        masks: "sigmoid" (each source by itself) or "softmax" (shares that add up to 1 over the sources whose label is
+            above 0, or over all sources in a model without labels).
+        conditioning: None, or one of `audio.conditioning.MECHANISMS`. "multiplicative" makes a level's kernels
+            `num_sources` times as large; at the bottleneck of the published size that is most of the network.
+        conditioning_site: "input", "bottleneck" or "output" (before the masks' 1x1 convolution).
+        gate: set the outputs of instruments with label 0 to zero.
+        mixture_consistency: share what is missing from the mixture among the active sources.
+        name: of the Keras model.
+
+    Raises:
+        ParameterError: for options that are unknown or do not fit together.
+    """
+
+    def __init__(
+        self,
+        source_names,
+        *,
+        sample_rate_hz=22050,
+        num_channels=1,
+        frame_length=1024,
+        hop_length=256,
+        compression="log",
+        num_levels=6,
+        num_time_levels=None,
+        num_filters=16,
+        kernel_size=5,
+        normalization="layer",
+        dropout=0.0,
+        bottleneck="conv",
+        recurrent_units=256,
+        masks="sigmoid",
+        conditioning=None,
+        conditioning_site="bottleneck",
+        gate=False,
+        mixture_consistency=False,
+        # No `**kwargs`: Keras would take a misspelt option and ignore it.
+        name=None,
+    ):
+        options = {
+            "source_names": tuple(source_names),
+            "sample_rate_hz": sample_rate_hz,
+            "num_channels": num_channels,
+            "frame_length": frame_length,
+            "hop_length": hop_length,
+            "compression": compression,
+            "num_levels": num_levels,
+            "num_time_levels": num_levels if num_time_levels is None else num_time_levels,
+            "num_filters": num_filters,
+            "kernel_size": kernel_size,
+            "normalization": normalization,
+            "dropout": dropout,
+            "bottleneck": bottleneck,
+            "recurrent_units": recurrent_units,
+            "masks": masks,
+            "conditioning": conditioning,
+            "conditioning_site": conditioning_site,
+            "gate": gate,
+            "mixture_consistency": mixture_consistency,
+        }
+        validate_options(options)
+
+        # === Functional model ===
+        inputs = {"mixture": keras.Input((None, num_channels), name="mixture")}
+        if conditioning or gate or mixture_consistency:
+            inputs["label_vector"] = keras.Input((len(options["source_names"]),), name="label_vector")
+        estimates = _separate(inputs["mixture"], inputs.get("label_vector"), options)
+        super().__init__(inputs=inputs, outputs=estimates, name=name)
+
+        # === Config ===
+        self.options = options
+
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        """Names of the sources in output order."""
+        return self.options["source_names"]
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """Rate of the sound that the model was made for."""
+        return self.options["sample_rate_hz"]
+
+    @property
+    def takes_labels(self) -> bool:
+        """Whether the model has a `label_vector` input."""
+        return any(self.options[name] for name in ("conditioning", "gate", "mixture_consistency"))
+
+    @property
+    def border_samples(self) -> int:
+        """Samples at each end of its output that depend on where the stretch was cut: the context that it asks for."""
+        sizes = ("num_levels", "num_time_levels", "kernel_size")
+        num_frames = reach_of_u_net(**{name: self.options[name] for name in sizes})
+        if self.options["bottleneck"] == "gru":
+            seconds_per_frame = self.options["hop_length"] / self.options["sample_rate_hz"]
+            num_frames += round(RECURRENT_CONTEXT_SECONDS / seconds_per_frame)
+        # A frame at the border hears zeros up to a whole frame's length into the stretch.
+        return num_frames * self.options["hop_length"] + self.options["frame_length"]
+
+    def for_inference(self) -> "SpectrogramUNet":
+        """The network that separates chunks with these weights: itself."""
+        return self
+
+    def chunk_plan(self, chunk_samples: int) -> ChunkPlan:
+        """How to cut a long signal for this network, in hops of at least `chunk_samples`."""
+        grid = self.options["hop_length"] * 2 ** self.options["num_time_levels"]
+        return spectrogram_chunk_plan(chunk_samples, grid_samples=grid, context_samples=self.border_samples)
+
+    def get_config(self):
+        return {"name": self.name, **self.options, "source_names": list(self.source_names)}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        return cls(**config)
+
+
+def _separate(mixture, label_vector, options):
+    """The functional graph: transform, contract, condition, expand, mask, transform back."""
+    sites = {options["conditioning_site"]: options["conditioning"]} if options["conditioning"] else {}
+
+    def condition(features, site):
+        if site not in sites:
+            return features
+        return Conditioning(sites[site], name=f"conditioning_{site}")(features, label_vector)
+
+    sizes = {"frame_length": options["frame_length"], "hop_length": options["hop_length"]}
+    spectrum = Spectrum(**sizes, name="spectrum", dtype="float32")(mixture)
+    multiple = 2 ** options["num_time_levels"]
+    picture = MagnitudePicture(options["compression"], multiple, name="picture", dtype="float32")(spectrum)
+    features, skips = _contract(condition(picture, "input"), options)
+    features = condition(_remember(features, options), "bottleneck")
+    features = condition(_expand(features, skips, options), "output")
+    masks = _masks(features, label_vector, options)
+    waveforms = MaskedWaveforms(**sizes, name="waveforms", dtype="float32")(masks, spectrum, mixture)
+    estimates = StackSources(len(options["source_names"]), name="stack", dtype="float32")(waveforms)
+    if options["gate"]:
+        estimates = LabelGate(name="gate", dtype="float32")(estimates, label_vector)
+    if options["mixture_consistency"]:
+        consistency = MixtureConsistency(name="mixture_consistency", dtype="float32")
+        estimates = consistency(estimates, mixture, label_vector)
+    return estimates
+
+
+def _contract(features, options):
+    skips = []
+    for level in range(options["num_levels"]):
+        convolution = keras.layers.Conv2D(
+            options["num_filters"] * 2**level, **_convolution(level, options), name=f"down_{level}"
+        )
+        features = _normalized(convolution(features), f"down_{level}", options)
+        features = keras.layers.LeakyReLU(LEAK, name=f"down_{level}_activation")(features)
+        skips.append(features)
+    return features, skips
+
+
+def _expand(features, skips, options):
+    for level in reversed(range(options["num_levels"])):
+        convolution = keras.layers.Conv2DTranspose(
+            options["num_filters"] * 2 ** max(level - 1, 0), **_convolution(level, options), name=f"up_{level}"
+        )
+        features = _normalized(convolution(features), f"up_{level}", options)
+        features = keras.layers.ReLU(name=f"up_{level}_activation")(features)
+        if options["dropout"] and level >= options["num_levels"] - NUM_DROPOUT_LEVELS:
+            features = keras.layers.Dropout(options["dropout"], name=f"dropout_{level}")(features)
+        if level:
+            features = keras.layers.Concatenate(name=f"skip_{level - 1}")([skips[level - 1], features])
+    return features
+
+
+def _convolution(level, options):
+    return {
+        "kernel_size": options["kernel_size"],
+        "strides": (2 if level < options["num_time_levels"] else 1, 2),
+        "padding": "same",
+        # A normalisation subtracts what a bias adds, or nearly.
+        "use_bias": options["normalization"] == "none",
+    }
+
+
+def _normalized(features, name, options):
+    if options["normalization"] == "batch":
+        return keras.layers.BatchNormalization(name=f"{name}_normalization")(features)
+    if options["normalization"] == "layer":
+        return keras.layers.LayerNormalization(axis=(2, 3), name=f"{name}_normalization")(features)
+    return features
+
+
+def _remember(features, options):
+    """The bottleneck, with what a recurrent layer has to add."""
+    if options["bottleneck"] == "conv":
+        return features
+    num_bins, filters = features.shape[2:]
+    sequence = keras.layers.Reshape((-1, num_bins * filters), name="bottleneck_frames")(features)
+    recurrent = keras.layers.GRU(options["recurrent_units"], return_sequences=True, name="gru")
+    heard = keras.layers.Bidirectional(recurrent, name="bottleneck_recurrent")(sequence)
+    projected = keras.layers.Dense(num_bins * filters, name="bottleneck_projection")(heard)
+    added = keras.layers.Reshape((-1, num_bins, filters), name="bottleneck_memory")(projected)
+    return keras.layers.Add(name="bottleneck")([features, added])
+
+
+def _masks(features, label_vector, options):
+    num_sources = len(options["source_names"])
+    # Masks multiply a spectrum in full precision, and their sum over sources should be 1 to more than 8 bits.
+    convolution = keras.layers.Conv2D(num_sources * options["num_channels"], 1, dtype="float32", name="masks_logits")
+    logits = convolution(features)
+    if options["masks"] == "sigmoid":
+        return SigmoidMasks(num_sources, name="masks", dtype="float32")(logits)
+    return SoftmaxMasks(num_sources, name="masks", dtype="float32")(logits, label_vector)
