@@ -10,6 +10,7 @@ from typing import Protocol
 from av_sep.errors import ParameterError
 from av_sep.instruments import URMP_13, Taxonomy
 from av_sep.types import Detection, VideoFrame
+from vision.labels import LOOKALIKES
 
 DETECTOR_NAMES = ("embedded", "hub:<handle or folder>")
 HUB_PREFIX = "hub:"
@@ -20,9 +21,11 @@ class InstrumentDetector(Protocol):
 
     Attributes:
         taxonomy: the instruments that `Detection.label_confidences` are ordered by.
+        lookalikes: pairs that it takes for one another, as `vision.labels.pool_detections` wants them.
     """
 
     taxonomy: Taxonomy
+    lookalikes: tuple[tuple[str, str], ...] = LOOKALIKES
 
     def detect_frame(self, video_frame: VideoFrame) -> list[Detection]:
         """Detections in one video frame, left to right; a whole-frame detection, where there is one, comes last."""

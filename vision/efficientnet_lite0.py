@@ -40,8 +40,12 @@ def scale_pictures(pictures: np.ndarray) -> np.ndarray:
     return (np.asarray(pictures, np.float32) - 127.0) / 128.0
 
 
-def build_efficientnet_lite0() -> "keras.Model":
-    """The network with random weights: scaled pictures `[batch, 224, 224, 3]` to a pair.
+def build_efficientnet_lite0(height: int = PICTURE_SIZE, width: int = PICTURE_SIZE) -> "keras.Model":
+    """The network with random weights: scaled pictures `[batch, height, width, 3]` to a pair.
+
+    Args:
+        height: of the pictures in pixels; any size has the same weights, those here were trained on 224 x 224.
+        width: likewise.
 
     Returns:
         A functional model with outputs `features` float32 `[batch, 1280]` (average-pooled) and `imagenet_logits`
@@ -49,7 +53,7 @@ def build_efficientnet_lite0() -> "keras.Model":
     """
     import keras
 
-    pictures = keras.Input((PICTURE_SIZE, PICTURE_SIZE, 3), name="pictures")
+    pictures = keras.Input((height, width, 3), name="pictures")
     x = _convolve(pictures, 32, 3, 2, "stem", "bn0")
     block = 0
     for repeats, kernel, stride, expansion, filters in STAGES:
@@ -62,14 +66,21 @@ def build_efficientnet_lite0() -> "keras.Model":
     return keras.Model(pictures, {"features": features, "imagenet_logits": logits}, name="efficientnet_lite0")
 
 
-def load_efficientnet_lite0(path: Path | None = None) -> "keras.Model":
+def load_efficientnet_lite0(
+    path: Path | None = None, height: int = PICTURE_SIZE, width: int = PICTURE_SIZE
+) -> "keras.Model":
     """The network with ImageNet weights from an .npz file; None loads the ones shipped with the package.
+
+    Args:
+        path: of the file.
+        height: of the pictures in pixels.
+        width: likewise.
 
     Raises:
         ParameterError: where the file's variables are not exactly this network's.
     """
     path = path or Path(__file__).parent / "weights" / "efficientnet_lite0" / "efficientnet_lite0_imagenet_fp16.npz"
-    model = build_efficientnet_lite0()
+    model = build_efficientnet_lite0(height, width)
     with np.load(path) as arrays:
         wanted = {f"{layer.name}/{variable.name}": variable for layer in model.layers for variable in layer.weights}
         wrong = sorted(set(wanted) ^ set(arrays.files))

@@ -50,7 +50,10 @@ class _Evidence:
 
 
 def pool_detections(
-    detections: Iterable[Detection], taxonomy: Taxonomy = URMP_13, threshold: float = DEFAULT_THRESHOLD
+    detections: Iterable[Detection],
+    taxonomy: Taxonomy = URMP_13,
+    threshold: float = DEFAULT_THRESHOLD,
+    lookalikes: Sequence[tuple[str, str]] = LOOKALIKES,
 ) -> InstrumentLabels:
     """Labels of a film from the detections of its frames.
 
@@ -58,6 +61,7 @@ def pool_detections(
         detections: of all sampled frames, in any order; those with equal times belong to one frame.
         taxonomy: the instruments that `label_confidences` are ordered by.
         threshold: confidence in [0, 1] from which an instrument may get a stem.
+        lookalikes: pairs of instruments that the detector takes for one another; see rule 5.
 
     Returns:
         Labels with origin "detected"; a vector of zeros and no instruments where nothing was seen. `num_players` names
@@ -76,7 +80,7 @@ def pool_detections(
     evidence = _collect_evidence(frames, len(taxonomy), threshold)
     soft = np.clip(_top_mean(np.maximum(evidence.players, evidence.whole)), 0.0, 1.0).astype(np.float32)
     counts = _top_median(evidence.counts)
-    accepted = _accept(evidence, soft, taxonomy, threshold)
+    accepted = _accept(evidence, soft, taxonomy, threshold, lookalikes)
     return InstrumentLabels(
         taxonomy=taxonomy.names,
         label_vector=soft,
@@ -143,12 +147,14 @@ def _collect_evidence(frames: Sequence[Sequence[Detection]], num_instruments: in
     return _Evidence(players, whole, counts)
 
 
-def _accept(evidence: _Evidence, soft: np.ndarray, taxonomy: Taxonomy, threshold: float) -> tuple[str, ...]:
+def _accept(
+    evidence: _Evidence, soft: np.ndarray, taxonomy: Taxonomy, threshold: float, lookalikes: Sequence[tuple[str, str]]
+) -> tuple[str, ...]:
     """Names that get a stem, in taxonomy order: rules 4 and 5."""
     backed_by_player = np.asarray(evidence.counts.any(axis=0))
     backed = backed_by_player | np.greater_equal(_top_mean(evidence.whole), max(threshold, np.finfo(float).tiny))
     accepted = {name for i, name in enumerate(taxonomy.names) if soft[i] >= threshold and backed[i]}
-    for pair in LOOKALIKES:
+    for pair in lookalikes:
         rivals = [taxonomy.index(name) for name in pair if name in accepted]
         if not rivals:
             continue
