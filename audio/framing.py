@@ -55,7 +55,12 @@ class ChunkPlan:
 
 
 def valid_lengths(
-    num_output_samples: int, *, num_levels: int = 12, down_kernel_size: int = 15, up_kernel_size: int = 5
+    num_output_samples: int,
+    *,
+    num_levels: int = 12,
+    down_kernel_size: int = 15,
+    up_kernel_size: int = 5,
+    output_kernel_size: int = 1,
 ) -> ValidLengths:
     """Smallest lengths that a valid-convolution Wave-U-Net can tile, with at least the wanted output.
 
@@ -64,6 +69,7 @@ def valid_lengths(
         num_levels: number of down-sampling levels.
         down_kernel_size: kernel of the contracting path and the bottleneck, odd.
         up_kernel_size: kernel of the expanding path, odd.
+        output_kernel_size: kernel of the output layer, odd.
 
     Returns:
         The exact lengths; 147,443 -> 9 -> 16,389 for the published sizes and 16,384 wanted samples.
@@ -76,15 +82,14 @@ def valid_lengths(
             "Expected num_output_samples >= 1 and num_levels >= 1."
             f" Received: num_output_samples={num_output_samples}, num_levels={num_levels}"
         )
-    if any(size < 1 or size % 2 == 0 for size in (down_kernel_size, up_kernel_size)):
+    if any(size < 1 or size % 2 == 0 for size in (down_kernel_size, up_kernel_size, output_kernel_size)):
         raise ParameterError(
             "Expected odd kernel sizes, so that valid convolutions crop both sides alike."
-            f" Received: down_kernel_size={down_kernel_size}, up_kernel_size={up_kernel_size}"
+            f" Received: down_kernel_size={down_kernel_size}, up_kernel_size={up_kernel_size},"
+            f" output_kernel_size={output_kernel_size}"
         )
-    bottleneck = _bottleneck_steps_for(num_output_samples, num_levels, up_kernel_size)
-    output = bottleneck
-    for _ in range(num_levels):
-        output = 2 * output - 1 - (up_kernel_size - 1)
+    bottleneck = _bottleneck_steps_for(num_output_samples + output_kernel_size - 1, num_levels, up_kernel_size)
+    output = _expanded(bottleneck, num_levels, up_kernel_size) - (output_kernel_size - 1)
     encoded = bottleneck + down_kernel_size - 1
     for _ in range(num_levels):
         encoded = 2 * encoded - 1 + down_kernel_size - 1
@@ -92,7 +97,12 @@ def valid_lengths(
 
 
 def output_length(
-    num_input_samples: int, *, num_levels: int = 12, down_kernel_size: int = 15, up_kernel_size: int = 5
+    num_input_samples: int,
+    *,
+    num_levels: int = 12,
+    down_kernel_size: int = 15,
+    up_kernel_size: int = 5,
+    output_kernel_size: int = 1,
 ) -> int:
     """Output length of a valid-convolution Wave-U-Net for an input length; the inverse of `valid_lengths`.
 
@@ -102,10 +112,14 @@ def output_length(
     steps = num_input_samples
     for _ in range(num_levels):
         steps = (steps - (down_kernel_size - 1) + 1) // 2
-    output = steps - (down_kernel_size - 1)
-    for _ in range(num_levels):
-        output = 2 * output - 1 - (up_kernel_size - 1)
-    sizes = {"num_levels": num_levels, "down_kernel_size": down_kernel_size, "up_kernel_size": up_kernel_size}
+    expanded = _expanded(steps - (down_kernel_size - 1), num_levels, up_kernel_size)
+    output = expanded - (output_kernel_size - 1)
+    sizes = {
+        "num_levels": num_levels,
+        "down_kernel_size": down_kernel_size,
+        "up_kernel_size": up_kernel_size,
+        "output_kernel_size": output_kernel_size,
+    }
     if output < 1 or valid_lengths(output, **sizes).num_input_samples != num_input_samples:
         nearest = valid_lengths(max(output, 1), **sizes).num_input_samples
         raise ParameterError(
@@ -114,16 +128,25 @@ def output_length(
     return output
 
 
-def valid_chunk_plan(
-    chunk_samples: int, *, num_levels: int = 12, down_kernel_size: int = 15, up_kernel_size: int = 5
-) -> ChunkPlan:
-    """Chunk plan of a valid-convolution Wave-U-Net with hops of at least `chunk_samples`, on the 2**num_levels grid."""
+def valid_chunk_plan(chunk_samples: int, *, num_levels: int = 12, **kernel_sizes: int) -> ChunkPlan:
+    """Chunk plan of a valid-convolution Wave-U-Net with hops of at least `chunk_samples`, on the 2**num_levels grid.
+
+    Args:
+        chunk_samples: wanted hop.
+        num_levels: number of down-sampling levels.
+        kernel_sizes: as `valid_lengths` takes them.
+    """
     grid = 2**num_levels
     hop = -(-chunk_samples // grid) * grid
-    lengths = valid_lengths(
-        hop, num_levels=num_levels, down_kernel_size=down_kernel_size, up_kernel_size=up_kernel_size
-    )
+    lengths = valid_lengths(hop, num_levels=num_levels, **kernel_sizes)
     return ChunkPlan(lengths.num_input_samples, hop, lengths.context_samples)
+
+
+def _expanded(steps: int, num_levels: int, up_kernel_size: int) -> int:
+    """Length after the expanding path."""
+    for _ in range(num_levels):
+        steps = 2 * steps - 1 - (up_kernel_size - 1)
+    return steps
 
 
 def _bottleneck_steps_for(num_output_samples: int, num_levels: int, up_kernel_size: int) -> int:

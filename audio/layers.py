@@ -1,4 +1,4 @@
-"""Resampling and cropping layers of the Wave-U-Net.
+"""Resampling, cropping and output layers of the Wave-U-Net.
 
 Conventions: features are `[batch, time, channels]`; every layer accepts an unknown time length when the graph is
 built and uses static lengths when it is traced, so that XLA compiles one shape once.
@@ -35,7 +35,7 @@ class Upsample(keras.layers.Layer):
 
     Args:
         method: "linear" puts the mean of both neighbours between them; "learned" a convex combination whose weight is
-            learned per channel (section 3.2.3, `sigmoid(w) * left + (1 - sigmoid(w)) * right`).
+            learned per channel ("Learned upsampling" there, `sigmoid(w) * left + (1 - sigmoid(w)) * right`).
         context: whether the output ends on the last given step.
 
     Raises:
@@ -91,3 +91,36 @@ class CenterCropLike(keras.layers.Layer):
 
     def compute_output_shape(self, features_shape, reference_shape):
         return (features_shape[0], reference_shape[1], features_shape[2])
+
+
+@keras.saving.register_keras_serializable(package="av_sep")
+class StackSources(keras.layers.Layer):
+    """Splits `[batch, time, num_sources * channels]` into `[batch, num_sources, time, channels]`."""
+
+    def __init__(self, num_sources, **kwargs):
+        super().__init__(**kwargs)
+        self.num_sources = num_sources
+
+    def call(self, features):
+        channels = features.shape[-1] // self.num_sources
+        split = ops.reshape(features, (-1, ops.shape(features)[1], self.num_sources, channels))
+        return ops.transpose(split, (0, 2, 1, 3))
+
+    def compute_output_shape(self, input_shape):
+        batch, time, channels = input_shape
+        return (batch, self.num_sources, time, channels // self.num_sources)
+
+    def get_config(self):
+        return {**super().get_config(), "num_sources": self.num_sources}
+
+
+@keras.saving.register_keras_serializable(package="av_sep")
+class AppendDifference(keras.layers.Layer):
+    """Appends the mixture minus the sum of the given sources as the last source (difference output, section 3.2.1)."""
+
+    def call(self, estimates, mixture):
+        rest = ops.cast(mixture, estimates.dtype)[:, None] - ops.sum(estimates, axis=1, keepdims=True)
+        return ops.concatenate([estimates, rest], axis=1)
+
+    def compute_output_shape(self, estimates_shape, mixture_shape):
+        return (estimates_shape[0], estimates_shape[1] + 1, *estimates_shape[2:])

@@ -17,49 +17,16 @@ References:
 """
 
 import keras
-from keras import ops
 
 from audio.conditioning import MECHANISMS, SITES, Conditioning
 from audio.consistency import LabelGate, MixtureConsistency
 from audio.framing import ChunkPlan, output_length, valid_chunk_plan
-from audio.layers import UPSAMPLING, CenterCropLike, Decimate, Upsample
+from audio.layers import UPSAMPLING, AppendDifference, CenterCropLike, Decimate, StackSources, Upsample
 from av_sep.errors import ParameterError
 
 OUTPUTS = ("direct", "difference")
+KERNEL_SIZES = ("down_kernel_size", "up_kernel_size", "output_kernel_size")
 LEAK = 0.2
-
-
-@keras.saving.register_keras_serializable(package="av_sep")
-class StackSources(keras.layers.Layer):
-    """Splits `[batch, time, num_sources * channels]` into `[batch, num_sources, time, channels]`."""
-
-    def __init__(self, num_sources, **kwargs):
-        super().__init__(**kwargs)
-        self.num_sources = num_sources
-
-    def call(self, features):
-        channels = features.shape[-1] // self.num_sources
-        split = ops.reshape(features, (-1, ops.shape(features)[1], self.num_sources, channels))
-        return ops.transpose(split, (0, 2, 1, 3))
-
-    def compute_output_shape(self, input_shape):
-        batch, time, channels = input_shape
-        return (batch, self.num_sources, time, channels // self.num_sources)
-
-    def get_config(self):
-        return {**super().get_config(), "num_sources": self.num_sources}
-
-
-@keras.saving.register_keras_serializable(package="av_sep")
-class AppendDifference(keras.layers.Layer):
-    """Appends the mixture minus the sum of the given sources as the last source (difference output, section 3.2.1)."""
-
-    def call(self, estimates, mixture):
-        rest = ops.cast(mixture, estimates.dtype)[:, None] - ops.sum(estimates, axis=1, keepdims=True)
-        return ops.concatenate([estimates, rest], axis=1)
-
-    def compute_output_shape(self, estimates_shape, mixture_shape):
-        return (estimates_shape[0], estimates_shape[1] + 1, *estimates_shape[2:])
 
 
 @keras.saving.register_keras_serializable(package="av_sep")
@@ -81,12 +48,13 @@ class WaveUNet(keras.Model):
         num_filters: filters added per level: level i has `num_filters * (i + 1)`.
         down_kernel_size: kernel of the contracting path and the bottleneck, odd.
         up_kernel_size: kernel of the expanding path, odd.
+        output_kernel_size: kernel of the output layer, odd; 1 as published.
         context: valid convolutions (True) or zero-padded ones (False).
         upsampling: "linear" or "learned".
         output: "direct" (one output per source) or "difference" (the last is the mixture minus the others).
-        output_activation: activation of the 1x1 output, "tanh" as published.
+        output_activation: activation of the output layer, "tanh" as published.
         conditioning: None, or one of `audio.conditioning.MECHANISMS`.
-        conditioning_site: "input", "bottleneck" or "output" (before the 1x1 output).
+        conditioning_site: "input", "bottleneck" or "output" (before the output layer).
         gate: set the outputs of instruments with label 0 to zero.
         mixture_consistency: share what is missing from the mixture among the active sources.
         name: of the Keras model.
@@ -105,6 +73,7 @@ class WaveUNet(keras.Model):
         num_filters=24,
         down_kernel_size=15,
         up_kernel_size=5,
+        output_kernel_size=1,
         context=True,
         upsampling="linear",
         output="direct",
@@ -124,6 +93,7 @@ class WaveUNet(keras.Model):
             "num_filters": num_filters,
             "down_kernel_size": down_kernel_size,
             "up_kernel_size": up_kernel_size,
+            "output_kernel_size": output_kernel_size,
             "context": context,
             "upsampling": upsampling,
             "output": output,
@@ -171,7 +141,7 @@ class WaveUNet(keras.Model):
 
     def chunk_plan(self, chunk_samples: int) -> ChunkPlan:
         """How to cut a long signal for this network with `context=True`, in hops of at least `chunk_samples`."""
-        sizes = ("num_levels", "down_kernel_size", "up_kernel_size")
+        sizes = ("num_levels", *KERNEL_SIZES)
         return valid_chunk_plan(chunk_samples, **{name: self.options[name] for name in sizes})
 
     def output_samples(self, num_samples: int) -> int:
@@ -181,7 +151,7 @@ class WaveUNet(keras.Model):
             ParameterError: for a length that the network cannot take.
         """
         if self.options["context"]:
-            sizes = ("num_levels", "down_kernel_size", "up_kernel_size")
+            sizes = ("num_levels", *KERNEL_SIZES)
             return output_length(num_samples, **{name: self.options[name] for name in sizes})
         if num_samples < 1 or num_samples % 2 ** self.options["num_levels"]:
             grid = 2 ** self.options["num_levels"]
@@ -217,7 +187,7 @@ def _validate(options):
     for name in ("num_levels", "num_filters", "num_channels", "sample_rate_hz"):
         if options[name] < 1:
             raise ParameterError(f"Expected {name} >= 1. Received: {name}={options[name]}")
-    for name in ("down_kernel_size", "up_kernel_size"):
+    for name in KERNEL_SIZES:
         if options[name] < 1 or options[name] % 2 == 0:
             raise ParameterError(
                 f"Expected {name} to be odd, so that both sides crop alike. Received: {name}={options[name]}"
@@ -280,12 +250,15 @@ def _predict(features, mixture, label_vector, options):
     num_predicted = num_sources - 1 if options["output"] == "difference" else num_sources
     predicted = keras.layers.Conv1D(
         num_predicted * options["num_channels"],
-        1,
+        options["output_kernel_size"],
+        padding="valid" if options["context"] else "same",
         activation=options["output_activation"],
         # Sums and differences of waveforms below lose 8 of 16 bits in bfloat16.
         dtype="float32",
         name="sources",
     )(features)
+    if options["output_kernel_size"] > 1:
+        mixture = CenterCropLike(name="crop_to_sources")(mixture, predicted)
     estimates = StackSources(num_predicted, name="stack", dtype="float32")(predicted)
     if options["output"] == "difference":
         estimates = AppendDifference(name="difference", dtype="float32")(estimates, mixture)

@@ -8,13 +8,13 @@ from av_sep.errors import ParameterError
 
 SMALL = {"num_levels": 4, "down_kernel_size": 15, "up_kernel_size": 5}
 SIZES = [
-    {"num_levels": num_levels, "down_kernel_size": down, "up_kernel_size": up}
+    {"num_levels": num_levels, "down_kernel_size": down, "up_kernel_size": up, "output_kernel_size": output}
     for num_levels in (1, 2, 5, 8, 12)
-    for down, up in ((15, 5), (3, 3), (1, 1), (5, 9))
+    for down, up, output in ((15, 5, 1), (3, 3, 1), (1, 1, 3), (5, 9, 7))
 ]
 
 
-def forward_length(num_samples, num_levels, down_kernel_size, up_kernel_size):
+def forward_length(num_samples, num_levels, down_kernel_size, up_kernel_size, output_kernel_size=1):
     """Length after every layer in turn; None where something is cut unevenly or nothing is left."""
     length = num_samples
     skips = []
@@ -30,6 +30,7 @@ def forward_length(num_samples, num_levels, down_kernel_size, up_kernel_size):
         if length < 1 or (skip - length) % 2:
             return None
         length -= up_kernel_size - 1
+    length -= output_kernel_size - 1
     return length if length >= 1 else None
 
 
@@ -56,6 +57,17 @@ def test_output_length_inverts_valid_lengths(sizes):
         assert output_length(lengths.num_input_samples, **sizes) == lengths.num_output_samples
 
 
+@pytest.mark.parametrize("sizes", [sizes for sizes in SIZES if sizes["num_levels"] <= 5], ids=str)
+def test_output_length_accepts_exactly_what_the_layers_can_tile(sizes):
+    for num_samples in range(1, 1500):
+        expected = forward_length(num_samples, **sizes)
+        if expected is None:
+            with pytest.raises(ParameterError):
+                output_length(num_samples, **sizes)
+        else:
+            assert output_length(num_samples, **sizes) == expected
+
+
 @pytest.mark.parametrize("wanted", range(1, 40))
 def test_lengths_are_the_smallest_that_tile(wanted):
     sizes = {"num_levels": 3, "down_kernel_size": 5, "up_kernel_size": 3}
@@ -70,6 +82,16 @@ def test_real_network_yields_these_lengths(make_network, wanted):
     network = make_network()
     output = network({"mixture": np.zeros((1, lengths.num_input_samples, 1), np.float32)})
     assert output.shape == (1, 3, lengths.num_output_samples, 1)
+
+
+@pytest.mark.parametrize("output", ("direct", "difference"))
+def test_real_network_with_a_wider_output_kernel_yields_these_lengths(make_network, output):
+    lengths = valid_lengths(50, num_levels=3, output_kernel_size=7)
+    network = make_network(output_kernel_size=7, output=output, mixture_consistency=True)
+    inputs = {"mixture": np.ones((1, lengths.num_input_samples, 1)), "label_vector": np.ones((1, 3))}
+    assert network(inputs).shape == (1, 3, lengths.num_output_samples, 1)
+    plan = network.chunk_plan(50)
+    assert plan.num_input_samples == valid_lengths(56, num_levels=3, output_kernel_size=7).num_input_samples
 
 
 @pytest.mark.parametrize("chunk_samples", (1, 16, 17, 4096, 131072, 131073))
@@ -104,7 +126,7 @@ def test_network_without_levels_is_refused():
         valid_lengths(10, num_levels=0)
 
 
-@pytest.mark.parametrize("name", ("down_kernel_size", "up_kernel_size"))
+@pytest.mark.parametrize("name", ("down_kernel_size", "up_kernel_size", "output_kernel_size"))
 @pytest.mark.parametrize("size", (0, 4, -1))
 def test_unusable_kernels_are_refused(name, size):
     with pytest.raises(ParameterError, match=rf"odd kernel sizes.*{name}={size}"):

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 from scipy.interpolate import interp1d
 
-from audio.layers import CenterCropLike, Decimate, Upsample
-from audio.wave_unet import AppendDifference, StackSources
+from audio.layers import AppendDifference, CenterCropLike, Decimate, StackSources, Upsample
 from av_sep.errors import ParameterError
 
 LENGTHS = (1, 2, 9, 10)

@@ -14,11 +14,11 @@ import pytest
 import audio
 from audio.conditioning import Conditioning
 from audio.consistency import LabelGate, MixtureConsistency
-from audio.layers import CenterCropLike, Decimate, Upsample
+from audio.layers import AppendDifference, CenterCropLike, Decimate, StackSources, Upsample
 from audio.losses import MultiResolutionSTFT, NegativeSISDR, NegativeSNR, WaveformL1, WaveformMSE, WaveformSSE
 from audio.spectrogram_layers import MagnitudePicture, MaskedWaveforms, SigmoidMasks, SoftmaxMasks, Spectrum
 from audio.spectrogram_unet import SpectrogramUNet
-from audio.wave_unet import AppendDifference, StackSources, WaveUNet
+from audio.wave_unet import WaveUNet
 
 # Keras saves TensorFlow's variables by an `np.array` that NumPy 2 warns about.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -32,6 +32,7 @@ TINY = {
     "num_filters": 3,
     "down_kernel_size": 5,
     "up_kernel_size": 3,
+    "output_kernel_size": 3,
     "context": False,
     "upsampling": "learned",
     "output": "direct",

@@ -50,6 +50,12 @@ def test_full_network_has_the_published_number_of_parameters(conditioning, copie
     assert round(exact / 1e6, 2) == published_millions
 
 
+def test_config_of_before_the_output_kernel_still_loads(make_network):
+    config = make_network().get_config()
+    del config["output_kernel_size"]
+    assert WaveUNet.from_config(config).options == make_network().options
+
+
 @pytest.mark.parametrize("output", ("direct", "difference"))
 def test_channels_and_sources_have_their_axes(make_network, rng, output):
     network = make_network(("a", "b", "c", "d"), num_channels=2, output=output)
@@ -197,6 +203,7 @@ def test_misspelt_options_are_refused():
         ({"sample_rate_hz": -1}, "sample_rate_hz >= 1.*sample_rate_hz=-1"),
         ({"down_kernel_size": 14}, "down_kernel_size to be odd.*Received: down_kernel_size=14"),
         ({"up_kernel_size": 4}, "up_kernel_size to be odd.*Received: up_kernel_size=4"),
+        ({"output_kernel_size": 2}, "output_kernel_size to be odd.*Received: output_kernel_size=2"),
         ({"up_kernel_size": -3}, "up_kernel_size to be odd.*Received: up_kernel_size=-3"),
         ({"output": "difference", "gate": True}, "difference output needs .* no gate.*gate=True"),
         ({"output": "difference", "source_names": ("a",)}, r"two sources or more.*source_names=\('a',\)"),

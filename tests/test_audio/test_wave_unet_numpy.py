@@ -57,9 +57,9 @@ def mixture(rng):
     return rng.normal(size=(2, valid_lengths(50, num_levels=LEVELS).num_input_samples, 1)).astype(np.float32)
 
 
-@pytest.mark.parametrize("upsampling", ("linear", "learned"))
-def test_network_equals_its_numpy_rewrite(make_network, mixture, upsampling):
-    network = make_network(upsampling=upsampling)
+@pytest.mark.parametrize("options", ({}, {"upsampling": "learned"}, {"output_kernel_size": 5}), ids=str)
+def test_network_equals_its_numpy_rewrite(make_network, mixture, options):
+    network = make_network(**options)
     expected = numpy_forward(network, mixture)
     assert np.abs(expected).max(axis=(0, 2, 3)).min() > 0.5
     np.testing.assert_allclose(network({"mixture": mixture}), expected, rtol=0, atol=1e-5)
