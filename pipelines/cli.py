@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     from pipelines.batch import BatchOutcome
 
 
+DETECTORS = "embedded, hub:<handle or folder>, or the .keras file of a joint model"
+
+
 def _shared_options(command: Callable) -> Callable:
     options = [
-        click.option("--detector", default="embedded", show_default=True, help="embedded, or hub:<handle or folder>."),
         click.option("--threshold", type=click.FloatRange(0, 1), help="Confidence that an instrument must reach."),
         click.option("--fps", default=1.0, show_default=True, help="Pictures looked at per second of video."),
         click.option("--overwrite", is_flag=True, help="Replace existing output."),
@@ -63,6 +65,7 @@ def run() -> None:
 @click.option("--instruments", help="What plays, e.g. vn,vc,fl, instead of looking.")
 @click.option("--all", "all_instruments", is_flag=True, help="Assume that any of the 13 instruments may play.")
 @click.option("--model", default="default", show_default=True, help="A model's name (av-sep models) or a .keras file.")
+@click.option("--detector", help=f"{DETECTORS}; by default what the model brings with it, else embedded.")
 @click.option("--format", "file_format", default="wav", show_default=True, type=click.Choice(["wav", "flac", "mp3"]))
 @click.option("--bit-depth", default="32", show_default=True, type=click.Choice(["16", "24", "32"]), help="32: float.")
 @click.option("--sample-rate", type=int, help="Of the stems in Hz; the input's by default.")
@@ -95,6 +98,7 @@ def separate(inputs, output_dir, instruments, quiet, as_json, debug, **options) 
 @main.command()
 @click.argument("inputs", nargs=-1, required=True)
 @click.option("-o", "--output", "output_dir", default="labels", show_default=True)
+@click.option("--detector", default="embedded", show_default=True, help=f"{DETECTORS}.")
 @click.option("--formats", default="json,csv,coco", show_default=True, help="Which label files to write.")
 @click.option("--overlay", is_flag=True, help="Also write a sheet of pictures with boxes.")
 @_shared_options

@@ -12,7 +12,7 @@ class TrainConfig:
         recipe: name of the recipe it came from.
         model: arguments of the network.
         segment_samples: length of a mixture at the model's rate, as the network can take it.
-        network: class of the network, one of `audio.networks.NETWORKS`.
+        network: class of the network, one of `pipelines.networks.NETWORKS`.
         loss: one of `audio.losses.LOSSES`.
         loss_options: its arguments.
         batch_size: examples per step, over all devices.
@@ -80,8 +80,8 @@ class SeparateConfig:
     Attributes:
         instruments: names, abbreviations or aliases of what plays, as a tuple or as "vn,vc"; None to look at the video.
         all_instruments: assume that any instrument may play.
-        model: name of a packaged model or path of a `.keras` file.
-        detector: as `vision.detector.create_detector` takes it.
+        model: name of a packaged model or path of a `.keras` file; one of a joint model looks as well.
+        detector: as `pipelines.joint.files.open_detector` takes it; None for the joint model's own eyes, or "embedded".
         threshold: confidence in [0, 1] that a seen instrument must reach; None for the detector's own.
         frames_per_second: pictures looked at per second of video.
         file_format: "wav", "flac" or "mp3".
@@ -95,7 +95,7 @@ class SeparateConfig:
     instruments: tuple[str, ...] | str | None = None
     all_instruments: bool = False
     model: str = "default"
-    detector: str = "embedded"
+    detector: str | None = None
     threshold: float | None = None
     frames_per_second: float = 1.0
     file_format: str = "wav"
@@ -111,7 +111,7 @@ class AnnotateConfig:
     """How videos are annotated and what is written.
 
     Attributes:
-        detector: as `vision.detector.create_detector` takes it.
+        detector: as `pipelines.joint.files.open_detector` takes it.
         threshold: confidence in [0, 1] that an instrument must reach; None for the detector's own.
         frames_per_second: pictures looked at per second of video.
         formats: any of "json", "csv", "coco".

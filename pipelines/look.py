@@ -12,8 +12,9 @@ import numpy as np
 from av_sep.errors import ParameterError
 from av_sep.media import video_frames
 from av_sep.types import Detection, InstrumentLabels, MediaInfo, VideoFrame
+from pipelines.joint.files import open_detector
 from pipelines.progress import Progress
-from vision.detector import InstrumentDetector, create_detector
+from vision.detector import InstrumentDetector
 from vision.labels import DEFAULT_THRESHOLD, pool_detections
 
 # 4K frames gain nothing here: the detectors look at 512 and 224 pixels.
@@ -63,7 +64,7 @@ class Looker:
     """Looks at one video after the other with the same settings; the detector is loaded once, on first use.
 
     Args:
-        detector: as `vision.detector.create_detector` takes it.
+        detector: as `pipelines.joint.files.open_detector` takes it.
         frames_per_second: how many pictures to look at per second.
         threshold: confidence in [0, 1] that an instrument must reach; None for the project's default.
 
@@ -83,7 +84,7 @@ class Looker:
     @cached_property
     def detector(self) -> InstrumentDetector:
         """What looks at the pictures."""
-        return create_detector(self.detector_name)
+        return open_detector(self.detector_name)
 
     def look(self, path: Path, info: MediaInfo, progress: Progress) -> Sighting:
         """Detects instruments in a video.
@@ -111,7 +112,7 @@ class Looker:
                 shown.offer((frame, tuple(found)))
                 size = (frame.picture.shape[1], frame.picture.shape[0])
                 num_video_frames += 1
-        labels = pool_detections(detections, detector.taxonomy, self.threshold)
+        labels = pool_detections(detections, detector.taxonomy, self.threshold, detector.lookalikes)
         return Sighting(labels, tuple(detections), tuple(shown.items), num_video_frames, size)
 
 

@@ -58,7 +58,7 @@ def write(
         temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def describe_labels(labels: InstrumentLabels, detector: str) -> dict:
+def describe_labels(labels: InstrumentLabels, detector: str | None) -> dict:
     """Labels as they stand in files: what was found, how sure, and how it came about."""
     return {
         "origin": labels.origin,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from audio.models import load_model, resolve_name
+from audio.models import resolve_name
 from audio.resampling import StreamResampler
 from audio.separator import Separator
 from av_sep.errors import ParameterError
@@ -22,6 +22,7 @@ from av_sep.media import AUDIO_FORMATS, BIT_DEPTHS, AudioReader, AudioWriter, op
 from av_sep.types import InstrumentLabels, MediaInfo, SeparationResult
 from pipelines import manifest, report
 from pipelines.config import SeparateConfig
+from pipelines.joint.files import is_joint, load_separation_model
 from pipelines.look import Looker, Sighting
 from pipelines.progress import Progress, silent
 from pipelines.staging import require_free, staged_folder
@@ -65,16 +66,18 @@ class SeparationRunner:
     def __init__(self, config: SeparateConfig):
         if isinstance(config.instruments, str):
             config = replace(config, instruments=URMP_13.parse_list(config.instruments))
+        if config.detector is None:
+            config = replace(config, detector=str(config.model) if is_joint(config.model) else "embedded")
         _validate(config)
         self.config = config
         self.looker = Looker(
-            config.detector, frames_per_second=config.frames_per_second, threshold=config.threshold
+            str(config.detector), frames_per_second=config.frames_per_second, threshold=config.threshold
         )
 
     @cached_property
     def separator(self) -> Separator:
         """The separator that the settings ask for."""
-        return Separator(load_model(self.config.model), mixture_consistency=not self.config.residual)
+        return Separator(load_separation_model(self.config.model), mixture_consistency=not self.config.residual)
 
     def plan(self, input_path: Path, output_dir: Path, progress: Progress = silent) -> SeparationPlan:
         """Looks at one input without writing anything; see `run` for arguments and errors."""

@@ -13,6 +13,7 @@ from pipelines.configs.ablation import (
     expanded_sse_bfloat16,
 )
 from pipelines.configs.conditioned_small import conditioned_small
+from pipelines.configs.joint_small import joint_small
 from pipelines.configs.plain_musdb4 import plain_musdb4
 
 RECIPES: dict[str, Callable[[], TrainConfig]] = {
@@ -25,6 +26,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
         expanded_sse_bfloat16,
         conditioned_sse,
         plain_musdb4,
+        joint_small,
     )
 }
 

@@ -202,14 +202,14 @@ class SoundExamples(keras.callbacks.Callback):
     Args:
         folder: of the run.
         config: of the run.
-        example: a validation batch, `(inputs, sources)`; its first example is used.
+        example: a validation batch, `(inputs, targets, …)`; its first example is used.
     """
 
-    def __init__(self, folder: RunFolder, config: TrainConfig, example: tuple[dict[str, np.ndarray], np.ndarray]):
+    def __init__(self, folder: RunFolder, config: TrainConfig, example: tuple[Any, ...]):
         super().__init__()
-        inputs, sources = example
+        inputs, targets = example[:2]
         self.inputs = {name: np.asarray(values)[:1] for name, values in inputs.items()}
-        self.sources = np.asarray(sources)[:1]
+        self.sources = _sources(targets)[:1]
         self.config = config
         self.writer = tf.summary.create_file_writer(folder.path("events"), filename_suffix=".sound")
         self.thread = ThreadPoolExecutor(1)
@@ -218,7 +218,7 @@ class SoundExamples(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.config.sound_epochs:
             return
-        estimates = np.asarray(self.model.predict_on_batch(self.inputs), np.float32)
+        estimates = _sources(self.model.predict_on_batch(self.inputs))
         self._join()
         self.pending = self.thread.submit(self._write, estimates, (epoch + 1) * self.config.steps_per_epoch)
 
@@ -240,6 +240,11 @@ class SoundExamples(keras.callbacks.Callback):
         self._join()
         self.thread.shutdown()
         self.writer.close()
+
+
+def _sources(structure: Any) -> np.ndarray:
+    """Sources of a network's targets or outputs, which may hold labels besides."""
+    return np.asarray(structure["sources"] if isinstance(structure, dict) else structure, np.float32)
 
 
 class Patience(keras.callbacks.Callback):

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import tensorflow as tf
 
 from audio.augmentation import Augmentation
@@ -137,7 +138,14 @@ class RecordsFeed:
         inputs = replace(self.inputs, split=self.config.validation_split, training=False)
         batches = make_dataset(self.location, self.spec, inputs)
         whole = batches.filter(lambda inputs, sources: tf.shape(sources)[0] == self.config.batch_size)
-        return whole.take(self.config.validation_steps)
+        whole = whole.take(self.config.validation_steps)
+        num_batches = int(whole.reduce(np.int64(0), lambda num, batch: num + 1))
+        if not num_batches:
+            side = self.config.validation_split
+            expected = f"Expected one batch of {self.config.batch_size} examples or more on the side {side!r}"
+            raise ParameterError(f"{expected}. Received: fewer in {self.location}")
+        # Keras takes the end of batches of unknown number for a mishap, and warns.
+        return whole.apply(tf.data.experimental.assert_cardinality(num_batches))
 
 
 def _require_rate(config: TrainConfig, rate_hz: int) -> None:

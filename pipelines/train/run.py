@@ -8,10 +8,12 @@ import pandas as pd
 from keras import ops
 
 from audio.losses import make_loss
-from audio.networks import build_network
 from av_sep.errors import ParameterError
 from pipelines.config import TrainConfig
 from pipelines.distribution import PRECISIONS, Devices, open_devices
+from pipelines.joint.feed import JointFeed
+from pipelines.joint.model import JointModel
+from pipelines.networks import build_network, objectives
 from pipelines.progress import Progress, silent
 from pipelines.train.callbacks import is_exhausted, make_callbacks
 from pipelines.train.feeds import Feed, open_feed
@@ -66,6 +68,8 @@ def train(
     with devices.scope():
         network = build_network(config.network, config.model)
     feed = open_feed(config, data, network.output_samples(config.segment_samples))
+    if isinstance(network, JointModel):
+        feed = JointFeed(feed, network, config)
     folder = RunFolder(output)
     folder.claim(config)
     with devices.scope():
@@ -97,9 +101,9 @@ def _fit(model: keras.Model, config: TrainConfig, feed: Feed, folder: RunFolder,
 def _compiled(network: keras.Model, config: TrainConfig) -> keras.Model:
     network.compile(
         optimizer=make_optimizer(config),
-        loss=make_loss(config.loss, **config.loss_options),
         jit_compile=config.jit_compile or keras.backend.backend() == "jax",
         steps_per_execution=config.steps_per_execution,
+        **objectives(network, make_loss(config.loss, **config.loss_options)),
     )
     return network
 

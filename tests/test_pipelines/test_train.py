@@ -212,7 +212,7 @@ def test_settings_that_cannot_be(bank, tmp_path, change, words):
 
 @pytest.mark.parametrize("name", sorted(RECIPES))
 def test_recipes_build_and_say_what_they_cost(name):
-    from audio.networks import NETWORKS
+    from pipelines.networks import NETWORKS
 
     config = RECIPES[name]()
     assert config.recipe == name and config.network in NETWORKS
