@@ -36,6 +36,8 @@ class TrainConfig:
         sound_epochs: epochs between sound examples for TensorBoard; 0 for none.
         mixing: further arguments of `av_sep.datasets.mixing.MixingConfig`, for a bank of solos.
         augmentation: arguments of `audio.augmentation.Augmentation`, for records; None leaves them as they are.
+        label_noise: arguments of `audio.label_noise.LabelNoise`, as a detector would get labels wrong, in training; None
+            for labels as the data have them.
         picture_size: (height, width) of the joint model's pictures.
     """
 
@@ -65,6 +67,7 @@ class TrainConfig:
     sound_epochs: int = 0
     mixing: dict[str, Any] = field(default_factory=dict)
     augmentation: dict[str, Any] | None = field(default_factory=dict)
+    label_noise: dict[str, Any] | None = None
     picture_size: tuple[int, int] | None = None
 
     @property

@@ -12,14 +12,18 @@ from pipelines.configs.ablation import (
     expanded_mse_fast,
     expanded_sse_bfloat16,
 )
+from pipelines.configs.conditioned import conditioned
 from pipelines.configs.conditioned_small import conditioned_small
 from pipelines.configs.joint_small import joint_small
 from pipelines.configs.plain_musdb4 import plain_musdb4
+from pipelines.configs.spectrogram_small import spectrogram_small
 
 RECIPES: dict[str, Callable[[], TrainConfig]] = {
     recipe.__name__: recipe
     for recipe in (
         conditioned_small,
+        conditioned,
+        spectrogram_small,
         expanded_mse,
         expanded_mse_decay,
         expanded_mse_fast,

@@ -7,6 +7,7 @@ import keras
 import pandas as pd
 from keras import ops
 
+from audio.label_noise import LabelNoise, with_label_noise
 from audio.losses import make_loss
 from av_sep.errors import ParameterError
 from pipelines.config import TrainConfig
@@ -86,8 +87,12 @@ def _fit(model: keras.Model, config: TrainConfig, feed: Feed, folder: RunFolder,
     example: Any = None
     if config.sound_epochs:
         example = next(validation.take(1).as_numpy_iterator())
+    batches = feed.training(first_step)
+    if config.label_noise is not None:
+        noise = LabelNoise(**config.label_noise)
+        batches = with_label_noise(batches, noise, seed=config.seed, first_batch=first_step)
     model.fit(
-        feed.training(first_step),
+        batches,
         steps_per_epoch=config.steps_per_epoch,
         validation_data=validation,
         initial_epoch=first_step // config.steps_per_epoch,

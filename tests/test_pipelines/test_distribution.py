@@ -104,3 +104,11 @@ def test_several_devices_do_what_one_does(backend, num_devices):
 def test_what_mirrored_strategy_cannot_do_is_refused_naming_what_can(options):
     message = run("tensorflow", 2, **options)
     assert message.startswith("ParameterError") and "--backend jax" in message
+
+
+def test_both_backends_take_the_same_steps():
+    """Losses after eight steps of Adam agree only where the gradients do."""
+    pytest.importorskip("jax", reason="needs av-sep[jax]")
+    (_, one, sums), (_, other, other_sums) = run("tensorflow", 1), run("jax", 1)
+    np.testing.assert_allclose(one, other, rtol=1e-4)
+    np.testing.assert_allclose(sums, other_sums, rtol=1e-4)
