@@ -54,7 +54,9 @@ class JointFeed:
         batch_size, num_sources = labels.shape
         seed = fold_seed(tf.constant([self.seed, _GIVEN], tf.int32), tf.cast(index, tf.int32))
         seeds = split_seed(seed, 2)
-        known = tf.cast(uniform([batch_size], seeds[0]) < self.options["given_label_probability"], tf.float32)
+        drawn = tf.cast(uniform([batch_size], seeds[0]) < self.options["given_label_probability"], tf.float32)
+        # An example without a picture has nothing to look at; and letting all play would drown the loss.
+        known = tf.maximum(drawn, 1 - inputs["picture_mask"])
         extra = _extra_labels(batch_size, num_sources, seeds[1], self.options["extra_label_probability"])
         inputs, targets, weights = _with_targets(inputs, sources)
         return {**inputs, "label_vector": tf.maximum(labels, extra), "label_given": known}, targets, weights
@@ -83,6 +85,11 @@ def _require_true_pictures(config: TrainConfig) -> None:
             "Expected augmentation with dropout_probability=0 and extra_label_probability=0: pictures would show other"
             " instruments than the labels say (the model has its own extra_label_probability)."
             f" Received: {changes.dropout_probability} and {changes.extra_label_probability}"
+        )
+    if config.label_noise is not None:
+        raise ParameterError(
+            "Expected label_noise=None: what a joint model sees is noisy by itself, and it has its own"
+            f" extra_label_probability. Received: {config.label_noise}"
         )
 
 

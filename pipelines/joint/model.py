@@ -45,7 +45,7 @@ class JointModel(keras.Model):
         train_backbone: train EfficientNet-Lite0 as well as the label head. It wants a tenth of the learning rate.
         sharpness: of the label head, see `vision.label_head.LabelHead`.
         label_weight: of the labels' cross-entropy in the loss, beside a separation loss of weight 1.
-        given_label_probability: chance of a training example to know its labels.
+        given_label_probability: chance of a training example to know its labels; those without a picture always do.
         extra_label_probability: chance of a label too many among those.
         name: of the Keras model.
 
