@@ -23,7 +23,7 @@ def one_line_errors(run: Callable[[], None], *, debug: bool) -> None:
         click.echo(prefixed(error), err=True)
         sys.exit(USER_MISTAKE)
     except KeyboardInterrupt:
-        click.echo("Interrupted; nothing half-finished was left behind.", err=True)
+        click.echo("Interrupted; what was finished stays, nothing half-finished does.", err=True)
         sys.exit(INTERRUPTED)
     except Exception as error:  # noqa: BLE001 - the last line of defence: the user sees one line, --debug the rest
         if debug:

@@ -2,10 +2,12 @@
 
 import json
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
 
+from av_sep.errors import MediaError, ParameterError
 from pipelines.cli_errors import one_line_errors
 from pipelines.cli_synthetic import synthetic
 from pipelines.cli_workers import make_workers, worker_options
@@ -31,6 +33,12 @@ def prepare() -> None:
     """Make TFRecords of a dataset, or make a dataset (synthetic)."""
 
 
+def _taxonomy_option(dataset: str) -> Callable:
+    if dataset in ("medleydb", "folder"):
+        return click.option("--taxonomy", help="urmp13 (the default) or musdb4.")
+    return lambda command: command
+
+
 def _dataset_command(dataset: str, description: str) -> click.Command:
     @click.argument("location", metavar="DIR")
     @click.option("-o", "--output", required=True, help="Folder for shards and manifest; path or URL.")
@@ -39,9 +47,9 @@ def _dataset_command(dataset: str, description: str) -> click.Command:
     @click.option("--sample-rate", "sample_rate_hz", default=22050, show_default=True, help="Of the records, Hz.")
     @click.option("--channels", "num_channels", default=1, show_default=True, type=click.IntRange(1, 2))
     @click.option("--tracks-per-shard", type=click.IntRange(1), help="8, or 1 for the published schema.")
-    @click.option("--taxonomy", help="For medleydb and folder: urmp13 or musdb4.")
+    @_taxonomy_option(dataset)
     @click.option("--fps", type=float, help="Also store that many pictures per second of video.")
-    @click.option("--detector", default="known", show_default=True, help="Boxes: known, none, embedded, hub:<handle>.")
+    @click.option("--detector", help="Boxes for --fps: known (the default), none, embedded or hub:<handle>.")
     @click.option("--leave-out", multiple=True, metavar="TRACK", help="May be repeated; the manifest says so.")
     @click.option("--allow-problems", is_flag=True, help="Leave out tracks that cannot be used; the manifest says so.")
     @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
@@ -58,7 +66,9 @@ def _dataset_command(dataset: str, description: str) -> click.Command:
             from pipelines.prepare import prepare as run_prepare
 
             workers = make_workers(processes, runner, runner_options)
-            seen_by = None if detector == "none" else detector
+            if detector is not None and fps is None:
+                raise ParameterError("Boxes go with pictures: --detector needs --fps")
+            seen_by = None if detector == "none" else detector or "known"
             pictures = None if fps is None else PictureConfig(fps, detector=seen_by)
             config = PrepareConfig(pictures=pictures, **settings)
             with TerminalProgress(dataset, shown=not quiet and sys.stderr.isatty(), unit="shards") as bar:
@@ -69,6 +79,11 @@ def _dataset_command(dataset: str, description: str) -> click.Command:
                 click.echo(json.dumps(prepared.manifest or prepared.plan.header, indent=1))
             elif not quiet:
                 click.echo(_planned(prepared) if dry_run else _described(prepared))
+            if dry_run and prepared.plan.unsolved:
+                raise MediaError(
+                    f"A run would refuse this dataset ({len(prepared.plan.unsolved)} problems above): mend it, or see"
+                    " --leave-out and --allow-problems"
+                )
 
         one_line_errors(run, debug=debug)
 
@@ -115,8 +130,7 @@ def _planned(prepared: "Prepared") -> str:
 
 
 def _left_out(prepared: "Prepared") -> list[str]:
-    return [
-        f"left out {reason}: {', '.join(names)}"
-        for reason, names in prepared.plan.header["left_out"].items()
-        if names
-    ]
+    left_out = dict(prepared.plan.header["left_out"])
+    problems = left_out.pop("because of problems")
+    lines = [f"left out {reason}: {', '.join(names)}" for reason, names in left_out.items() if names]
+    return lines + [f"problem: {problem}" for problem in problems]

@@ -36,8 +36,8 @@ class TrainConfig:
         sound_epochs: epochs between sound examples for TensorBoard; 0 for none.
         mixing: further arguments of `av_sep.datasets.mixing.MixingConfig`, for a bank of solos.
         augmentation: arguments of `audio.augmentation.Augmentation`, for records; None leaves them as they are.
-        label_noise: arguments of `audio.label_noise.LabelNoise`, as a detector would get labels wrong, in training; None
-            for labels as the data have them.
+        label_noise: arguments of `audio.label_noise.LabelNoise`, for labels that are wrong in training as a detector's
+            are; None for labels as the data have them.
         picture_size: (height, width) of the joint model's pictures.
     """
 

@@ -61,7 +61,7 @@ class Workers:
             raise ParameterError(f"Expected at least one process. Received: {self.num_processes}")
         if self.runner == LOCAL and self.runner_options:
             received = " ".join(self.runner_options)
-            raise ParameterError(f"Options after -- are a Beam runner's: name one with --runner. Received: {received}")
+            raise ParameterError(f"Runner options are a Beam runner's: name one with --runner. Received: {received}")
 
 
 def run_everywhere(

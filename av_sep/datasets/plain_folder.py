@@ -85,12 +85,12 @@ def _track(folder: Path, listing: Listing, taxonomy: Taxonomy) -> Finding:
     mixtures = [path for path in sounds if path.stem.lower() == _MIXTURE]
     named = [(path, _instrument(path, taxonomy)) for path in sounds if path not in mixtures]
     faults = [f"{shown(path.name)}: {error}" for path, error in named if isinstance(error, ParameterError)]
-    faults += _repeated(sounds)
+    faults += [*_repeated(sounds), *listing.lost_sounds]
     parts = tuple(Part(instrument, Sound(path)) for path, instrument in named if isinstance(instrument, str))
     if not parts and not faults:
         faults.append("there is not one sound of an instrument")
     if faults:
-        return unusable(name, shown(folder), [*faults, *listing.unusable])
+        return unusable(name, shown(folder), dict.fromkeys([*faults, *listing.unusable]))
     videos = [path for path in listing.files if path.suffix.lower() in VIDEO_EXTENSIONS]
     mixture = Sound(mixtures[0]) if mixtures else None
     remarks = _remarks(listing, videos, mixture is None)

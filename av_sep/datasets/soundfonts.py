@@ -113,6 +113,18 @@ def line_events(notes: Sequence[Note], program: int, offset_seconds: float, rng:
     return events
 
 
+def require_soundfont(soundfont: Path | str) -> None:
+    """Raises MediaError for what is no soundfont: fluidsynth would say so, play another one instead and be content."""
+    path, header = Path(soundfont), b""
+    if path.is_file():
+        with path.open("rb") as file:
+            header = file.read(12)
+    if header[:4] != b"RIFF" or header[8:] != b"sfbk":
+        raise MediaError(f"Expected a soundfont (.sf2 or .sf3). Received: {soundfont}")
+    if int.from_bytes(header[4:8], "little") + 8 > path.stat().st_size + 1:
+        raise MediaError(f"The soundfont is cut off. Received: {soundfont}")
+
+
 def run_fluidsynth(midi: bytes, soundfont: Path | str, sample_rate_hz: int) -> np.ndarray:
     """What fluidsynth makes of a MIDI file, channels averaged, float32 `[time]`.
 
@@ -121,8 +133,7 @@ def run_fluidsynth(midi: bytes, soundfont: Path | str, sample_rate_hz: int) -> n
     """
     if shutil.which("fluidsynth") is None:
         raise MediaError("Playing soundfonts needs the program `fluidsynth` on PATH; install it (apt: fluidsynth).")
-    if not Path(soundfont).is_file():
-        raise MediaError(f"Expected a soundfont (.sf2 or .sf3). Received: {soundfont}")
+    require_soundfont(soundfont)
     with tempfile.TemporaryDirectory() as folder:
         midi_path, wav_path = Path(folder) / "line.mid", Path(folder) / "line.wav"
         midi_path.write_bytes(midi)
@@ -131,7 +142,7 @@ def run_fluidsynth(midi: bytes, soundfont: Path | str, sample_rate_hz: int) -> n
             "-O", "float", "-o", "synth.dynamic-sample-loading=1", "-F", str(wav_path), str(soundfont), str(midi_path),
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False)
-        if done.returncode != 0 or not wav_path.is_file():
+        if done.returncode != 0 or not wav_path.is_file() or "not a SoundFont" in done.stderr:
             raise MediaError(f"fluidsynth failed on {soundfont}: {done.stderr.strip()[-300:]}")
         waveform, rate_hz = sf.read(str(wav_path), dtype="float32", always_2d=True)
     return soxr.resample(waveform.mean(axis=1), rate_hz, sample_rate_hz)

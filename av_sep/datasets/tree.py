@@ -32,11 +32,13 @@ class Listing:
         folders: its subfolders, links to folders included.
         files: its regular files, links to files included.
         unusable: one line for each entry that is neither, or cannot be looked at.
+        lost_sounds: those of them that have a sound's name: links to a file that is not there, as a rule.
     """
 
     folders: tuple[Path, ...]
     files: tuple[Path, ...]
     unusable: tuple[str, ...]
+    lost_sounds: tuple[str, ...] = ()
 
 
 def list_folder(folder: Path) -> Listing:
@@ -49,12 +51,13 @@ def list_folder(folder: Path) -> Listing:
         names = sorted(os.listdir(folder))
     except OSError as error:
         raise MediaError(f"Cannot open this folder ({error.strerror}). Received: {shown(folder)}") from error
-    folders, files, unusable = [], [], []
+    folders, files, unusable, lost_sounds = [], [], [], []
     for path in (folder / name for name in names if not name.startswith(".") and name.lower() not in _CLUTTER):
         try:
             mode = path.stat().st_mode
         except OSError as error:
             unusable.append(f"{shown(path.name)} cannot be opened ({error.strerror})")
+            lost_sounds += unusable[-1:] if path.suffix.lower() in SOUND_EXTENSIONS else []
             continue
         if stat.S_ISDIR(mode):
             folders.append(path)
@@ -62,7 +65,7 @@ def list_folder(folder: Path) -> Listing:
             files.append(path)
         else:
             unusable.append(f"{shown(path.name)} is neither a file nor a folder")
-    return Listing(tuple(folders), tuple(files), tuple(unusable))
+    return Listing(tuple(folders), tuple(files), tuple(unusable), tuple(lost_sounds))
 
 
 @dataclass

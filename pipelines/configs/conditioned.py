@@ -7,7 +7,7 @@ from pipelines.config import TrainConfig
 def conditioned() -> TrainConfig:
     """The conditioned Wave-U-Net of the published size, with the losses and data changes that worked in small.
 
-    Outer product at the bottleneck, label gate and mixture consistency, negative SNR, labels that are wrong now and then.
+    Outer product at the bottleneck, label gate, mixture consistency, negative SNR, labels that are wrong now and then.
 
     Command: av-sep train conditioned --data RECORDS -o runs/conditioned --accelerator gpu --backend jax
     Cost: 400,000 steps of 16 examples of 3 s; not run (hours on a large GPU, weeks on a CPU).

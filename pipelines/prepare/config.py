@@ -7,6 +7,7 @@ from pipelines.prepare.pictures import PictureConfig
 
 # Whole tracks go into a shard; the published schema takes ten times the room.
 _TRACKS_PER_SHARD = {"compact": 8, "published": 1}
+_RATES_HZ = (1000, 192_000)
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,11 @@ class PrepareConfig:
             raise ParameterError(f"Expected a schema among {', '.join(_TRACKS_PER_SHARD)}. Received: {self.schema!r}")
         if self.num_channels not in (1, 2):
             raise ParameterError(f"Expected 1 or 2 channels. Received: {self.num_channels}")
-        if self.sample_rate_hz < 1 or self.resolved_tracks_per_shard < 1:
-            received = f"{self.sample_rate_hz} Hz, {self.resolved_tracks_per_shard} tracks"
-            raise ParameterError(f"Expected a sample rate and tracks per shard above 0. Received: {received}")
+        low, high = _RATES_HZ
+        if not low <= self.sample_rate_hz <= high:
+            raise ParameterError(f"Expected a sample rate of {low} to {high} Hz. Received: {self.sample_rate_hz} Hz")
+        if self.resolved_tracks_per_shard < 1:
+            raise ParameterError(f"Expected at least one track per shard. Received: {self.tracks_per_shard}")
 
     @property
     def resolved_tracks_per_shard(self) -> int:

@@ -19,6 +19,7 @@ from av_sep.types import Detection, VideoFrame
 from vision.detector import InstrumentDetector, create_detector
 
 _JPEG_QUALITY = 90
+_MOST_FRAMES_PER_SECOND = 60
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,13 @@ class PictureConfig:
     detector: str | None = "known"
 
     def __post_init__(self) -> None:
-        if not self.frames_per_second > 0 or self.max_height < 1:
-            received = f"{self.frames_per_second} and {self.max_height}"
-            raise ParameterError(f"Expected frames per second and a height above 0. Received: {received}")
+        if not 0 < self.frames_per_second <= _MOST_FRAMES_PER_SECOND:
+            expected = f"Expected pictures per second above 0 and up to {_MOST_FRAMES_PER_SECOND}"
+            raise ParameterError(f"{expected}. Received: {self.frames_per_second}")
+        if self.max_height < 1:
+            raise ParameterError(f"Expected a height of at least one pixel. Received: {self.max_height}")
+        if self.detector not in (None, "known"):
+            create_detector(self.detector)
 
 
 def track_pictures(track: Track, config: PictureConfig) -> Iterator[RecordPicture]:

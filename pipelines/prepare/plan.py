@@ -1,6 +1,7 @@
 """Which tracks go into which shard, decided before anything is written and the same on every run."""
 
 import dataclasses
+import difflib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,7 @@ class Plan:
         split: name of the split.
         description: how many tracks and compositions the split puts where, and what is odd about it.
         splits: names of all splits of the dataset.
+        unsolved: problems because of which a run would refuse.
         header: what the manifest says before any shard is made: dataset, settings, versions, what is left out.
         fingerprint: of settings and source files; a run may go on only where it is the same.
     """
@@ -36,6 +38,7 @@ class Plan:
     split: str
     description: str
     splits: tuple[str, ...]
+    unsolved: tuple[str, ...]
     header: dict[str, Any]
     fingerprint: str
 
@@ -80,11 +83,19 @@ def make_plan(dataset: Dataset, config: PrepareConfig, source: Source, sizes: Ma
         "split": split,
         "record_spec": spec.to_dict(),
         "settings": _settings(config),
-        "remarks": list(dataset.remarks),
+        "remarks": [*dataset.remarks, *_empty_sides(split, sides)],
         "left_out": left_out,
     }
     fingerprint = _fingerprint(header, tasks, source, sizes)
-    return Plan(tasks, spec, split, describe_split(dataset, split), tuple(dataset.splits), header, fingerprint)
+    unsolved = tuple(unsolved_problems(dataset, config))
+    description = describe_split(dataset, split)
+    return Plan(tasks, spec, split, description, tuple(dataset.splits), unsolved, header, fingerprint)
+
+
+def _empty_sides(split: str, sides: Mapping[str, Sequence[Track]]) -> list[str]:
+    if split.startswith("all_"):
+        return []
+    return [f"the split {split!r} leaves the {side} side empty" for side, tracks in sides.items() if not tracks]
 
 
 def record_spec(taxonomy: Taxonomy, config: PrepareConfig) -> RecordSpec:
@@ -99,19 +110,35 @@ def record_spec(taxonomy: Taxonomy, config: PrepareConfig) -> RecordSpec:
 
 
 def _require_known(dataset: Dataset, config: PrepareConfig) -> None:
-    known = {track.name for track in dataset.tracks}
-    if unknown := [name for name in config.leave_out if name not in known]:
-        raise ParameterError(f"Expected tracks of the dataset to leave out. Received: {', '.join(unknown)}")
+    known = [*(track.name for track in dataset.tracks), *map(_track_of, dataset.problems)]
+    for name in config.leave_out:
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1)
+            hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+            raise ParameterError(f"Expected a track of the dataset to leave out.{hint} Received: {name!r}")
+
+
+def unsolved_problems(dataset: Dataset, config: PrepareConfig) -> list[str]:
+    """Problems of a dataset that its user has not said how to take."""
+    if config.allow_problems:
+        return []
+    return [problem for problem in dataset.problems if _track_of(problem) not in config.leave_out]
 
 
 def require_usable(dataset: Dataset, config: PrepareConfig) -> None:
     """Raises MediaError where something of the dataset cannot be used and the settings do not allow for that."""
-    if dataset.problems and not config.allow_problems:
-        rest = f" (and {len(dataset.problems) - 1} more; --dry-run lists all)" if len(dataset.problems) > 1 else ""
+    problems = unsolved_problems(dataset, config)
+    if problems:
+        rest = f" (and {len(problems) - 1} more; --dry-run lists all)" if len(problems) > 1 else ""
         raise MediaError(
-            f"{dataset.problems[0]}{rest}. Mend it, or leave such tracks out and have the manifest say so with"
-            " --allow-problems"
+            f"{problems[0]}{rest}. Mend it, leave the track out with --leave-out, or go on without what cannot be used"
+            " with --allow-problems; the manifest will say so"
         )
+
+
+def _track_of(problem: str) -> str:
+    """The track that a problem is about; problems begin with its name."""
+    return problem.split(":")[0]
 
 
 def _tasks(

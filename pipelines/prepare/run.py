@@ -19,6 +19,7 @@ from pipelines.storage import Folder, LocalFolder, configure_filesystems, is_rem
 
 MANIFEST = "manifest.json"
 _PLAN = f"{WORK}/plan.json"
+_MOST_ERRORS = 5
 _LIBRARIES = ("tensorflow", "numpy", "soxr")
 
 
@@ -97,7 +98,7 @@ def _begin(target: Folder, plan: Plan, *, overwrite: bool) -> set[str]:
     for name in present:
         if name.startswith(f"{WORK}/") and name.endswith(".part"):
             target.delete(name)
-    target.write(_PLAN, json.dumps({"fingerprint": plan.fingerprint}).encode())
+    target.write(_PLAN, json.dumps({**plan.header, "fingerprint": plan.fingerprint}).encode())
     return {task.name for task in plan.tasks if _is_finished(task, target, present)}
 
 
@@ -112,14 +113,24 @@ def _is_ours(name: str) -> bool:
 
 def _require_same(target: Folder, plan: Plan, name: str) -> None:
     try:
-        recorded = json.loads(target.read(name)).get("fingerprint")
+        recorded = json.loads(target.read(name))
+        same = recorded.get("fingerprint") == plan.fingerprint
     except (ValueError, AttributeError) as error:
         raise ParameterError(f"Expected an output folder of av-sep prepare. Received: {target.url}/{name}") from error
-    if recorded != plan.fingerprint:
+    if not same:
         raise ParameterError(
-            "The output folder was begun with other settings, another version or other files; add --overwrite to"
-            f" replace it. Received: {target.url}"
+            f"The output folder was begun with other {_differences(recorded, plan.header)}; add --overwrite to replace"
+            f" it. Received: {target.url}"
         )
+
+
+def _differences(recorded: Mapping[str, Any], header: Mapping[str, Any]) -> str:
+    """What differs between two headers, as a person would name it."""
+    wanted = json.loads(json.dumps(header))
+    old, new = recorded.get("settings", {}), wanted["settings"]
+    settings = [f"{name} ({old.get(name)} then, {new[name]} now)" for name in new if old.get(name) != new[name]]
+    others = [name for name in ("dataset", "split", "av_sep_version") if recorded.get(name) != wanted[name]]
+    return f"settings: {', '.join([*others, *settings])}" if others or settings else "files"
 
 
 def _require_whole(target: Folder, present: Mapping[str, int]) -> None:
@@ -146,18 +157,22 @@ def _make(
         progress("shards", float(num_finished + done), float(num_finished + total))
 
     exchange = f"{target.url}/{WORK}/outcomes" if is_remote(target.url) else None
-    _require_success(run_everywhere(make_shard, tasks, workers, report, exchange=exchange))
+    _require_success(run_everywhere(make_shard, tasks, workers, report, exchange=exchange), tasks)
 
 
-def _require_success(outcomes: Sequence[Outcome]) -> None:
+def _require_success(outcomes: Sequence[Outcome], tasks: Sequence[ShardTask]) -> None:
     failures = [outcome for outcome in outcomes if outcome.error]
     if not failures:
         return
+    if not all(failure.is_users for failure in failures):
+        raise RuntimeError(next(failure.details for failure in failures if not failure.is_users))
+    errors = "; ".join(str(failure.error) for failure in failures[:_MOST_ERRORS])
+    more = f"; and {len(failures) - _MOST_ERRORS} more" if len(failures) > _MOST_ERRORS else ""
     kept = f"{len(outcomes) - len(failures)} of {len(outcomes)} shards were made and stay"
-    message = f"{failures[0].error} ({kept}; mend it and run again, or name the track with --leave-out)"
-    if all(failure.is_users for failure in failures):
-        raise MediaError(message)
-    raise RuntimeError(next(failure.details or message for failure in failures if not failure.is_users))
+    names = {track.name for task in tasks for track in task.tracks}
+    about_tracks = any(str(failure.error).split(":")[0] in names for failure in failures)
+    hint = "mend it and run again, or begin anew with --leave-out TRACK --overwrite" if about_tracks else "run again"
+    raise MediaError(f"{errors}{more} ({kept}; {hint})")
 
 
 def _complete(target: Folder, plan: Plan) -> dict[str, Any]:

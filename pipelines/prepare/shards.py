@@ -80,6 +80,8 @@ def make_shard(task: ShardTask) -> str:
         try:
             summary = write_shard(file, _records(task, entries))
             output.publish(file, task.name)
+        except MediaError as error:
+            raise _about_the_shard(error, file, task) from error
         finally:
             file.unlink(missing_ok=True)
     entry = {
@@ -91,6 +93,13 @@ def make_shard(task: ShardTask) -> str:
     }
     output.write(task.entry_name, json.dumps(entry, indent=1).encode())
     return task.name
+
+
+def _about_the_shard(error: MediaError, file: Path, task: ShardTask) -> MediaError:
+    """An error in writing names the shard rather than the file that was to become it."""
+    if file.stem not in str(error):
+        return error
+    return MediaError(f"Cannot write {task.output}/{task.name}: {str(error).rpartition(': ')[2].rpartition('; ')[2]}")
 
 
 def _records(task: ShardTask, entries: list[dict[str, Any]]) -> Iterator[bytes]:

@@ -7,6 +7,7 @@ the records: a dataset is never silently other than its files.
 Conventions: blocks are `(mixture, {instrument: stem})`, float32 `[time, channels]`, full scale 1.0.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from itertools import zip_longest
@@ -26,6 +27,8 @@ _BLOCK_SAMPLES = 2**16
 _SILENT_PEAK = 10 ** (-80 / 20)
 # Decoders of lossy formats add or take some samples at the end; that is not worth a remark.
 _SHORTEST_GAP_SECONDS = 0.01
+# Mastering and lossy coding leave more than this between a mixture and the sum of its stems; rounding leaves less.
+_LARGEST_REST_DB = -40.0
 
 
 class TrackAudio:
@@ -60,6 +63,7 @@ class TrackAudio:
         if self.track.mixture is not None:
             sounds.append(self.track.mixture)
         lengths, peaks = [0] * len(sounds), {name: 0.0 for name in self.instruments}
+        mixture_energy = rest_energy = 0.0
         with ExitStack() as stack:
             readers = [stack.enter_context(open_audio(sound.path, stream_index=sound.stream_index)) for sound in sounds]
             self._compare_rates(sounds, readers)
@@ -69,8 +73,11 @@ class TrackAudio:
                 block = self._block([_padded(piece, longest, self.num_channels) for piece in pieces])
                 peaks = {name: max(peak, float(np.abs(block[1][name]).max())) for name, peak in peaks.items()}
                 self.num_samples += longest
+                mixture_energy += float(np.sum(np.square(block[0])))
+                rest_energy += float(np.sum(np.square(block[0] - sum_of(list(block[1].values())))))
                 yield block
         self._compare_lengths(sounds, lengths)
+        self._compare_mixture(mixture_energy, rest_energy)
         self.remarks += [f"the stem of {name} is silent throughout" for name in peaks if peaks[name] < _SILENT_PEAK]
 
     def _block(self, pieces: list[np.ndarray]) -> Block:
@@ -95,6 +102,11 @@ class TrackAudio:
         if len({reader.sample_rate_hz for reader in readers}) > 1:
             rates = ", ".join(f"{_shown(s)} {r.sample_rate_hz} Hz" for s, r in zip(sounds, readers))
             self.remarks.append(f"sounds of unequal rate, all brought to {self.sample_rate_hz} Hz: {rates}")
+
+    def _compare_mixture(self, mixture_energy: float, rest_energy: float) -> None:
+        rest_db = 10 * math.log10(max(rest_energy, 1e-30) / max(mixture_energy, 1e-30))
+        if rest_db > _LARGEST_REST_DB:
+            self.remarks.append(f"what the stems leave of the recorded mixture is at {rest_db:.1f} dB of it")
 
     def _compare_lengths(self, sounds: list[Sound], lengths: list[int]) -> None:
         for sound, length in zip(sounds, lengths):

@@ -22,7 +22,13 @@ from av_sep.datasets.solo_lines import (
     shorten_pauses,
     without_rumble,
 )
-from av_sep.datasets.soundfonts import line_events, midi_file, render_soundfont, run_fluidsynth
+from av_sep.datasets.soundfonts import (
+    line_events,
+    midi_file,
+    render_soundfont,
+    require_soundfont,
+    run_fluidsynth,
+)
 from av_sep.errors import MediaError, ParameterError
 from av_sep.instruments import URMP_13
 
@@ -277,3 +283,14 @@ def test_soundfont_plays_each_line_in_its_slot_and_in_tune():
         assert np.abs(line[-RATE_HZ // 10 :]).max() < 0.05 * np.abs(line).max()
     again = render_soundfont(scores, soundfont, RATE_HZ, np.random.default_rng(0))
     np.testing.assert_array_equal(lines[0], again[0])
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"hello\n", "Expected a soundfont"), (b"", "Expected a soundfont"), (b"RIFF\x00\x10\x00\x00sfbkLIST", "cut off")],
+)
+def test_what_is_no_soundfont_is_refused(tmp_path, content, words):
+    """fluidsynth itself would play its default soundfont instead and report success."""
+    (tmp_path / "fake.sf2").write_bytes(content)
+    with pytest.raises(MediaError, match=words):
+        require_soundfont(tmp_path / "fake.sf2")

@@ -35,7 +35,7 @@ def test_it_says_what_was_made_and_what_was_odd(trios, tmp_path):
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     tracks = {t["name"]: t for shard in manifest["sides"]["train"]["shards"] for t in shard["tracks"]}
     assert tracks["second"]["mixture"] == "sum of the stems" and len(tracks["second"]["remarks"]) == 1
-    assert tracks["first"]["mixture"] == "recorded" and tracks["first"]["remarks"] == []
+    assert tracks["first"]["mixture"] == "recorded"
 
 
 def test_a_track_that_cannot_be_used_stops_everything_and_is_named(trios, tmp_path):
@@ -58,6 +58,33 @@ def test_json_is_the_manifest_and_quiet_is_quiet(trios, tmp_path):
     assert invoke(*arguments, "--quiet").output == ""
 
 
+def test_a_stem_that_is_a_broken_link_is_a_problem(trios, tmp_path):
+    (trios / "second" / "horn.wav").symlink_to(tmp_path / "annex" / "horn.wav")
+    done = invoke("prepare", "folder", trios, "-o", tmp_path / "out")
+    assert done.exit_code == 2 and "horn.wav cannot be opened" in done.stderr
+
+
+def test_a_dry_run_lists_problems_and_fails_where_a_run_would(trios, tmp_path):
+    (trios / "second" / "cello.wav").rename(trios / "second" / "kazoo.wav")
+    done = invoke("prepare", "folder", trios, "-o", tmp_path / "out", "--dry-run")
+    assert done.exit_code == 2 and "problem: second" in done.stdout and "would refuse" in done.stderr
+    arguments = ("--leave-out", "second", "--split", "all_train", "--processes", 1)
+    done = invoke("prepare", "folder", trios, "-o", tmp_path / "out", *arguments)
+    assert done.exit_code == 0 and "left out by request: second" in done.stdout
+
+
+def test_a_mixture_that_is_more_than_its_stems_is_remarked_on(trios, tmp_path):
+    done = invoke("prepare", "folder", trios, "-o", tmp_path / "out", "--split", "all_train", "--processes", 1)
+    assert "first: what the stems leave of the recorded mixture is at" in done.stdout
+
+
+def test_other_settings_are_named(trios, tmp_path):
+    arguments = ("prepare", "folder", trios, "-o", tmp_path / "out", "--split", "all_train", "--processes", 1)
+    invoke(*arguments)
+    done = invoke(*arguments, "--channels", 2)
+    assert done.exit_code == 2 and "num_channels (1 then, 2 now)" in done.stderr
+
+
 def test_a_dry_run_writes_nothing_and_names_the_splits(trios, tmp_path):
     done = invoke("prepare", "folder", trios, "-o", tmp_path / "out", "--dry-run")
     assert done.exit_code == 0 and "all_train" in done.stdout and "nothing was written" in done.stdout
@@ -68,12 +95,15 @@ def test_a_dry_run_writes_nothing_and_names_the_splits(trios, tmp_path):
     ("arguments", "words"),
     [
         (["--split", "nonsense"], "Expected a split among"),
-        (["--leave-out", "third"], "third"),
+        (["--leave-out", "secnod"], "Did you mean 'second'?"),
         (["--fps", "0"], "Received: 0.0"),
+        (["--fps", "1e9"], "up to 60"),
+        (["--fps", "1", "--detector", "eyes"], "eyes"),
+        (["--detector", "embedded"], "--detector needs --fps"),
         (["--runner-options", "--region=x"], "name one with --runner"),
         (["--runner-options", "'open", "--runner", "DirectRunner"], "Cannot split"),
         (["--taxonomy", "opera"], "opera"),
-        (["--sample-rate", "0"], "0 Hz"),
+        (["--sample-rate", "7"], "Received: 7 Hz"),
     ],
 )
 def test_wrong_settings_are_one_line(trios, tmp_path, arguments, words):

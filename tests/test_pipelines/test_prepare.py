@@ -201,7 +201,7 @@ def test_other_settings_or_changed_files_are_refused(prepared, urmp_tree, tmp_pa
     shutil.copytree(urmp_tree, tmp_path / "tree")
     changed = next((tmp_path / "tree" / "01_Jupiter_vn_vc").glob("AuSep_1*"))
     sf.write(changed, np.zeros(1000), 48000)
-    with pytest.raises(ParameterError, match="other files"):
+    with pytest.raises(ParameterError, match="begun with other files"):
         prepare("urmp", tmp_path / "tree", tmp_path / "out", PrepareConfig(**NATIVE, tracks_per_shard=3))
 
 

@@ -44,7 +44,16 @@ def test_parts_of_one_instrument_are_summed_and_the_mixture_is_the_file(write):
     np.testing.assert_array_equal(got, mixture)
     np.testing.assert_array_equal(stems["violin"], first + second)
     np.testing.assert_array_equal(stems["cello"], cello)
-    assert (audio.num_samples, audio.remarks) == (150_000, [])
+    rest_db = 10 * np.log10(np.sum((mixture - first - second - cello) ** 2) / np.sum(mixture**2))
+    assert audio.remarks == [f"what the stems leave of the recorded mixture is at {rest_db:.1f} dB of it"]
+    assert audio.num_samples == 150_000
+
+
+def test_a_mixture_that_is_the_sum_gets_no_remark(write):
+    first, second = noise(5000, seed=1), noise(5000, seed=2)
+    parts = (Part("violin", write("a", first)), Part("tuba", write("b", second)))
+    track = Track("t", "t", parts, write("m", first + second))
+    assert read(track, ("violin", "tuba"))[2].remarks == []
 
 
 def test_a_missing_mixture_is_the_sum(write):

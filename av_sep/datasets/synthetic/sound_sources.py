@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from av_sep.datasets.note_samples import NoteSample, SampleSet, index_note_samples, load_sample_set
+from av_sep.datasets.soundfonts import require_soundfont
 from av_sep.datasets.synthetic.harmony import fold
 from av_sep.datasets.synthetic.performance import PlayedPart
 from av_sep.datasets.synthetic.sample_player import RenderedPart, play_samples
@@ -82,6 +83,7 @@ def open_sources(notes_folder: Path | None, soundfonts: tuple[Path, ...]) -> Sou
             raise ParameterError(f"Expected a soundfont (.sf2 or .sf3). Received: {path}")
         if not path.is_file():
             raise MediaError(f"There is no such soundfont. Received: {path}")
+        require_soundfont(path)
     if notes_folder is None and not soundfonts:
         present = (path for path in USUAL_SOUNDFONTS if path.is_file())
         soundfonts = tuple({path.resolve(): path for path in present}.values())
