@@ -31,7 +31,7 @@ def make_callbacks(
     """
     callbacks: list[keras.callbacks.Callback] = [
         StepGuard(first_step, config.steps_per_execution),
-        StepProgress(progress, first_step, config.total_steps),
+        StepProgress(progress, first_step, config),
         Throughput(config),
         SaveBest(folder, config),
     ]
@@ -76,20 +76,20 @@ class StepProgress(keras.callbacks.Callback):
     Args:
         progress: told them.
         first_step: steps made before.
-        total_steps: of the whole run.
+        config: of the run.
     """
 
-    def __init__(self, progress: Progress, first_step: int, total_steps: int):
+    def __init__(self, progress: Progress, first_step: int, config: TrainConfig):
         super().__init__()
-        self.progress, self.first_step, self.total_steps = progress, first_step, total_steps
-        self.begun = first_step
+        self.progress, self.made = progress, first_step
+        self.total, self.stride = config.total_steps, config.steps_per_execution
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.progress("training", float(self.begun), float(self.total_steps))
+        self.progress("training", float(self.made), float(self.total))
 
     def on_train_batch_end(self, batch, logs=None):
-        self.begun += 1
-        self.progress("training", float(self.begun), float(self.total_steps))
+        self.made += self.stride
+        self.progress("training", float(self.made), float(self.total))
 
 
 class Throughput(keras.callbacks.Callback):

@@ -119,6 +119,14 @@ def test_killed_at_any_step_and_started_again_equals_never_stopped(bank, whole, 
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
 
 
+def test_steps_in_groups_are_the_same_steps(bank, whole, tmp_path):
+    seen = []
+    config = dataclasses.replace(TINY, sound_epochs=2, steps_per_execution=4)
+    done = train(config, bank, tmp_path / "run", progress=lambda stage, made, total: seen.append((made, total)))
+    np.testing.assert_allclose(done.history["val_loss"], pd.read_csv(whole / "history.csv")["val_loss"], rtol=1e-4)
+    assert seen[0] == (0.0, 32.0) and seen[-1] == (32.0, 32.0) and len(set(seen)) == 9
+
+
 def test_a_finished_run_is_left_as_it_is(bank, whole):
     before = {path: path.stat().st_mtime_ns for path in whole.iterdir()}
     done = train(dataclasses.replace(TINY, sound_epochs=2), bank, whole)
