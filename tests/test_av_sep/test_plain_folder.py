@@ -90,7 +90,7 @@ def test_what_makes_a_track_unusable(tmp_path, files, message):
 def test_what_is_odd_is_a_remark(tmp_path):
     folder = write_track(tmp_path, "Duo", "violin.wav", "cello.wav", "b.mp4", "a.mkv", "score.mid")
     (folder / "old").mkdir()
-    (folder / "gone.wav").symlink_to(folder / "nowhere.wav")
+    (folder / "gone.pdf").symlink_to(folder / "nowhere.pdf")
     (track,) = open_folder(tmp_path).tracks
     assert (track.mixture, track.video) == (None, folder / "a.mkv")
     assert set(track.remarks) == {
@@ -98,7 +98,7 @@ def test_what_is_odd_is_a_remark(tmp_path):
         "there are several videos, a.mkv was taken: a.mkv, b.mp4",
         "score.mid is neither sound nor video; not used",
         "old is neither sound nor video; not used",
-        "gone.wav cannot be opened (No such file or directory); not used",
+        "gone.pdf cannot be opened (No such file or directory); not used",
     }
 
 
