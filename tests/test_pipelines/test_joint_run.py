@@ -14,12 +14,14 @@ import soundfile as sf
 import av_sep
 from av_sep.errors import MediaError, ParameterError
 from av_sep.instruments import URMP_13
-from av_sep.media import ffmpeg_executable, video_frames
+from av_sep.media import ffmpeg_executable, probe, video_frames
 from pipelines.configs import find_recipe
 from pipelines.joint.detector import JointDetector, find_taxonomy
 from pipelines.joint.files import is_joint, load_joint, load_separation_model, open_detector
 from pipelines.joint.model import JointModel
+from pipelines.look import Looker
 from pipelines.prepare import PictureConfig, PrepareConfig, prepare
+from pipelines.progress import silent
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
@@ -274,6 +276,17 @@ def test_files_that_are_no_joint_model(tmp_path):
         open_detector(str(tmp_path / "text.keras"))
     with pytest.raises(MediaError, match="does not exist"):
         open_detector(str(tmp_path / "nothing.keras"))
+
+
+def test_a_violin_and_a_viola_that_are_both_seen_are_two_stems(ensembles):
+    model = JointModel(("violin", "viola", "tuba"), separator=RECIPE.model["separator"], picture_size=(32, 32))
+    model.head.set_weights([np.zeros((1280, 3)), np.array([1.0, 0.5, -3.0])])
+    looker = Looker("embedded", frames_per_second=1.0, threshold=None)
+    looker.detector = JointDetector(model)
+    film = ensembles / "track0" / "film.mp4"
+    labels = looker.look(film, probe(film), silent).labels
+    assert labels.instruments == ("violin", "viola") and labels.taxonomy == model.source_names
+    np.testing.assert_allclose(labels.label_vector, 1 / (1 + np.exp([-1.0, -0.5, 3.0])), atol=1e-5)
 
 
 def test_taxonomy_of_a_model():
