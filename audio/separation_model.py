@@ -1,4 +1,4 @@
-"""What the separator needs of a model, and the adapter that makes a Keras network one."""
+"""What the separators need of a model, and the adapter that makes a Keras network one."""
 
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
@@ -30,6 +30,22 @@ class SeparationModel(Protocol):
 
     def separate_chunk(self, chunk: np.ndarray, label_vector: np.ndarray) -> np.ndarray:
         """`[num_input_samples]` and `[num_sources]` to `[num_sources, at least hop_samples]`, float32."""
+        ...
+
+
+@runtime_checkable
+class WholeMixtureModel(Protocol):
+    """Separates a mixture that it must hear as a whole, all channels together (the blind classics).
+
+    Attributes:
+        source_names: the sources in output order.
+    """
+
+    @property
+    def source_names(self) -> Sequence[str]: ...
+
+    def separate_mixture(self, mixture: np.ndarray, label_vector: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+        """`[time, channels]` and `[num_sources]` to `[num_sources, time, channels]`; absent sources exactly silent."""
         ...
 
 
