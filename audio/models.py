@@ -9,11 +9,15 @@ import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
+from audio.baselines.built_in import BUILT_IN
 from audio.baselines.wiener import StaticWiener
-from audio.separation_model import NetworkModel, SeparationModel
+from audio.separation_model import NetworkModel, SeparationModel, WholeMixtureModel
+from audio.separator import DEFAULT_CHUNK_SAMPLES, Separator, StreamSeparator
+from audio.whole_mixture_separator import WholeMixtureSeparator
 from av_sep.errors import MediaError, ParameterError
 
 WEIGHTS_DIR = Path(__file__).parent / "weights"
@@ -23,16 +27,22 @@ ALIASES = {"default": DEFAULT_MODEL}
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A packaged model: its name and one line about it."""
+    """A model that can be asked for by name: its name and one line about it."""
 
     name: str
     description: str
 
 
 def packaged_models() -> tuple[ModelEntry, ...]:
-    """The models that come with the package, sorted by name."""
+    """The models that come with weights in the package, sorted by name."""
     configs = sorted(WEIGHTS_DIR.glob("*/config.json"))
     return tuple(ModelEntry(path.parent.name, json.loads(path.read_text())["description"]) for path in configs)
+
+
+def available_models() -> tuple[ModelEntry, ...]:
+    """All models that can be asked for by name: the packaged ones, then the classics that need no weights."""
+    built_in = (ModelEntry(name, method.description) for name, method in BUILT_IN.items())
+    return (*packaged_models(), *built_in)
 
 
 def resolve_name(name_or_path: str | Path) -> str:
@@ -40,24 +50,38 @@ def resolve_name(name_or_path: str | Path) -> str:
     return ALIASES.get(str(name_or_path), str(name_or_path))
 
 
-def load_model(name_or_path: str | Path = DEFAULT_MODEL) -> SeparationModel:
+def load_model(name_or_path: str | Path = DEFAULT_MODEL) -> SeparationModel | WholeMixtureModel:
     """Loads a separation model.
 
     Args:
         name_or_path: name of a packaged model, or path of a `.keras` file.
 
     Raises:
-        ParameterError: if it is neither, or the file is not a model of this project.
+        ParameterError: if it is neither, an oracle, or the file is not a model of this project.
         MediaError: if the file does not exist.
     """
     name = resolve_name(name_or_path)
+    if name in BUILT_IN:
+        return BUILT_IN[name].make(cast(StaticWiener, _load_packaged(WEIGHTS_DIR / "wiener")))
     if name in {entry.name for entry in packaged_models()}:
         return _load_packaged(WEIGHTS_DIR / name)
     path = Path(name_or_path)
     if path.suffix != ".keras" and not path.exists():
-        known = ", ".join(sorted({*ALIASES, *(entry.name for entry in packaged_models())}))
+        known = ", ".join(sorted({*ALIASES, *(entry.name for entry in available_models())}))
         raise ParameterError(f"Expected a model's name ({known}) or a .keras file. Received: {str(name_or_path)!r}")
     return _load_keras(path)
+
+
+def make_separator(
+    model: SeparationModel | WholeMixtureModel,
+    *,
+    mixture_consistency: bool = True,
+    chunk_samples: int = DEFAULT_CHUNK_SAMPLES,
+) -> StreamSeparator:
+    """The separator that a model needs: chunk by chunk where it can, else of the whole mixture at once."""
+    if isinstance(model, SeparationModel):
+        return Separator(model, mixture_consistency=mixture_consistency, chunk_samples=chunk_samples)
+    return WholeMixtureSeparator(model, mixture_consistency=mixture_consistency)
 
 
 def save_packaged(network, directory: Path, *, description: str, training: dict) -> None:

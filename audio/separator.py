@@ -5,12 +5,13 @@ What it promises, for every model:
     * an instrument whose label is 0 is exactly silent;
     * with `mixture_consistency` the active estimates add up to the mixture, in any case estimates plus residual do;
     * how the stream is cut into blocks and chunks cannot be heard (equal to 1e-6);
-    * memory does not grow with the length of the stream.
+    * with a chunked model, memory does not grow with the length of the stream.
 
 Conventions: mixtures and blocks are float32 `[time, channels]`, label vectors `[num_sources]` in [0, 1] in the order
 of the model's `source_names`, estimates `[num_sources, time, channels]`. Channels are separated one by one.
 """
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from audio.resampling import StreamResampler
-from audio.separation_model import SeparationModel
+from audio.separation_model import SeparationModel, WholeMixtureModel
 from av_sep.errors import ParameterError
 
 # 131,072 output samples spend about half of the computation on context instead of nine tenths at 16,384.
@@ -62,31 +63,18 @@ def share_difference(estimates: np.ndarray, mixture: np.ndarray) -> np.ndarray:
     return estimates + (mixture - estimates.sum(axis=0)) / len(estimates)
 
 
-class Separator:
-    """Separates streams with one model.
+class StreamSeparator(ABC):
+    """A mixture of any length, rate and number of channels into one estimate per instrument.
 
     Args:
-        model: what separates a stretch of sound.
-        mixture_consistency: share the difference between mixture and estimates among the active instruments.
-        chunk_samples: shortest stretch that the model gives at a time, in samples at its rate; more is faster per
-            second of sound and takes more memory.
-
-    Raises:
-        ParameterError: if `chunk_samples` is below 1.
+        model: what separates.
+        mixture_consistency: share the difference between mixture and estimates among the active instruments; a model
+            whose estimates deliberately do not add up (`adds_up = False`) is left as it is.
     """
 
-    def __init__(
-        self,
-        model: SeparationModel,
-        *,
-        mixture_consistency: bool = True,
-        chunk_samples: int = DEFAULT_CHUNK_SAMPLES,
-    ):
-        if chunk_samples < 1:
-            raise ParameterError(f"Expected chunk_samples >= 1. Received: chunk_samples={chunk_samples}")
+    def __init__(self, model: SeparationModel | WholeMixtureModel, *, mixture_consistency: bool = True):
         self.model = model
-        self.mixture_consistency = mixture_consistency
-        self.chunk_samples = chunk_samples
+        self.mixture_consistency = mixture_consistency and getattr(model, "adds_up", True)
 
     @property
     def source_names(self) -> tuple[str, ...]:
@@ -134,17 +122,12 @@ class Separator:
         # Not a generator itself, so that wrong arguments are told here and not at the first block.
         return self._stream(blocks, self._validated(label_vector, sample_rate_hz), sample_rate_hz)
 
-    def _stream(self, blocks, label_vector, sample_rate_hz) -> Iterator[SeparatedBlock]:
-        run = None
-        for block in blocks:
-            block = _validated_block(block, run.num_channels if run else None)
-            if run is None:
-                run = _Run(self, label_vector, sample_rate_hz, block.shape[1])
-            yield from run.push(block)
-        if run is not None:
-            yield from run.finish()
+    @abstractmethod
+    def _stream(
+        self, blocks: Iterable[np.ndarray], label_vector: np.ndarray, sample_rate_hz: int
+    ) -> Iterator[SeparatedBlock]: ...
 
-    def _validated(self, label_vector, sample_rate_hz):
+    def _validated(self, label_vector, sample_rate_hz) -> np.ndarray:
         label_vector = np.asarray(label_vector, np.float32)
         if label_vector.shape != (len(self.source_names),):
             raise ParameterError(
@@ -156,6 +139,44 @@ class Separator:
         if not sample_rate_hz > 0:
             raise ParameterError(f"Expected a positive sample rate in Hz. Received: sample_rate_hz={sample_rate_hz}")
         return label_vector
+
+
+class Separator(StreamSeparator):
+    """Separates streams chunk by chunk, in memory that does not grow with their length.
+
+    Args:
+        model: what separates a stretch of sound.
+        mixture_consistency: see `StreamSeparator`.
+        chunk_samples: shortest stretch that the model gives at a time, in samples at its rate; more is faster per
+            second of sound and takes more memory.
+
+    Raises:
+        ParameterError: if `chunk_samples` is below 1.
+    """
+
+    model: SeparationModel
+
+    def __init__(
+        self,
+        model: SeparationModel,
+        *,
+        mixture_consistency: bool = True,
+        chunk_samples: int = DEFAULT_CHUNK_SAMPLES,
+    ):
+        if chunk_samples < 1:
+            raise ParameterError(f"Expected chunk_samples >= 1. Received: chunk_samples={chunk_samples}")
+        super().__init__(model, mixture_consistency=mixture_consistency)
+        self.chunk_samples = chunk_samples
+
+    def _stream(self, blocks, label_vector, sample_rate_hz) -> Iterator[SeparatedBlock]:
+        run = None
+        for block in blocks:
+            block = validated_block(block, run.num_channels if run else None)
+            if run is None:
+                run = _Run(self, label_vector, sample_rate_hz, block.shape[1])
+            yield from run.push(block)
+        if run is not None:
+            yield from run.finish()
 
 
 class _Run:
@@ -262,7 +283,8 @@ class _Queue:
         return taken
 
 
-def _validated_block(block: np.ndarray, num_channels: int | None) -> np.ndarray:
+def validated_block(block: np.ndarray, num_channels: int | None) -> np.ndarray:
+    """A block as float32 `[time, channels]`; raises ParameterError for another shape and for samples that are none."""
     block = np.asarray(block, np.float32)
     if block.ndim != 2 or (num_channels is not None and block.shape[1] != num_channels):
         wanted = "channels" if num_channels is None else num_channels

@@ -141,9 +141,9 @@ def annotate(
 @main.command()
 def models() -> None:
     """List the models that come with the program."""
-    from audio.models import DEFAULT_MODEL, packaged_models
+    from audio.models import DEFAULT_MODEL, available_models
 
-    for entry in packaged_models():
+    for entry in available_models():
         mark = " (default)" if entry.name == DEFAULT_MODEL else ""
         click.echo(f"{entry.name}{mark}: {entry.description}")
 

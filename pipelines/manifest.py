@@ -17,7 +17,7 @@ from pipelines.config import SeparateConfig
 from pipelines.look import confidences
 
 if TYPE_CHECKING:
-    from audio.separation_model import SeparationModel
+    from audio.separation_model import SeparationModel, WholeMixtureModel
     from pipelines.separate import SeparationPlan, WrittenStem
 
 SCHEMA_VERSION = 1
@@ -29,7 +29,7 @@ def write(
     plan: "SeparationPlan",
     stems: "dict[str, WrittenStem]",
     config: SeparateConfig,
-    model: "SeparationModel",
+    model: "SeparationModel | WholeMixtureModel",
 ) -> None:
     """Writes the manifest of one separation."""
     content = {
@@ -47,7 +47,7 @@ def write(
         "model": {
             "name": resolve_name(config.model),
             "class": type(model).__name__,
-            "sample_rate_hz": model.sample_rate_hz,
+            "sample_rate_hz": getattr(model, "sample_rate_hz", None),
             "source_names": list(model.source_names),
         },
         "labels": describe_labels(plan.labels, config.detector),

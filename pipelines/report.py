@@ -27,7 +27,11 @@ JPEG_QUALITY = 80
 
 
 def write(
-    path: Path, plan: "SeparationPlan", stems: "dict[str, WrittenStem]", config: SeparateConfig, model_rate_hz: int
+    path: Path,
+    plan: "SeparationPlan",
+    stems: "dict[str, WrittenStem]",
+    config: SeparateConfig,
+    model_rate_hz: int | None,
 ) -> None:
     """Writes the page of one separation beside its stems."""
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True)

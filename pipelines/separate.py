@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from audio.models import resolve_name
+from audio.models import make_separator, resolve_name
 from audio.resampling import StreamResampler
-from audio.separator import Separator
+from audio.separator import StreamSeparator
 from av_sep.errors import ParameterError
 from av_sep.instruments import URMP_13
 from av_sep.media import AUDIO_FORMATS, BIT_DEPTHS, AudioReader, AudioWriter, open_audio, probe
@@ -75,9 +75,9 @@ class SeparationRunner:
         )
 
     @cached_property
-    def separator(self) -> Separator:
+    def separator(self) -> StreamSeparator:
         """The separator that the settings ask for."""
-        return Separator(load_separation_model(self.config.model), mixture_consistency=not self.config.residual)
+        return make_separator(load_separation_model(self.config.model), mixture_consistency=not self.config.residual)
 
     def plan(self, input_path: Path, output_dir: Path, progress: Progress = silent) -> SeparationPlan:
         """Looks at one input without writing anything; see `run` for arguments and errors."""
@@ -116,7 +116,8 @@ class SeparationRunner:
             stems = self._write_stems(plan, label_vector, staging, progress)
             plan.seconds["separating"] = time.perf_counter() - started
             manifest.write(staging / "manifest.json", plan, stems, self.config, self.separator.model)
-            report.write(staging / "report.html", plan, stems, self.config, self.separator.model.sample_rate_hz)
+            rate_hz = getattr(self.separator.model, "sample_rate_hz", None)
+            report.write(staging / "report.html", plan, stems, self.config, rate_hz)
         return self._result(plan, {name: plan.directory / stem.path.name for name, stem in stems.items()})
 
     def _labels(self, path: Path, info: MediaInfo, progress: Progress) -> tuple[InstrumentLabels, Sighting | None]:

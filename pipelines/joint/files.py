@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audio.models import load_model
-from audio.separation_model import NetworkModel, SeparationModel
+from audio.separation_model import NetworkModel, SeparationModel, WholeMixtureModel
 from av_sep.errors import MediaError, ParameterError
 from vision.detector import InstrumentDetector, create_detector
 
@@ -42,7 +42,7 @@ def load_joint(path: str | Path) -> "JointModel":
     return _load(str(path), (state.st_mtime_ns, state.st_size))
 
 
-def load_separation_model(name_or_path: str | Path) -> SeparationModel:
+def load_separation_model(name_or_path: str | Path) -> SeparationModel | WholeMixtureModel:
     """As `audio.models.load_model`; of a joint model the half that hears."""
     if is_joint(name_or_path):
         return NetworkModel(load_joint(name_or_path).separation_network())
