@@ -34,9 +34,25 @@ class Instrument:
     aliases: tuple[str, ...] = ()
 
     @property
+    def section(self) -> str:
+        """The family, the strings in two: "violin family" (violin, viola) and "low strings" (cello, double bass).
+
+        Within a section of the strings instruments look alike, between the two they do not.
+        """
+        return _STRING_SECTIONS.get(self.name, self.family)
+
+    @property
     def title(self) -> str:
         """The name as a person would write it, e.g. "double bass"."""
         return self.name.replace("_", " ")
+
+
+_STRING_SECTIONS = {
+    "violin": "violin family",
+    "viola": "violin family",
+    "cello": "low strings",
+    "double_bass": "low strings",
+}
 
 
 class Taxonomy:
@@ -101,6 +117,15 @@ class Taxonomy:
     def family(self, name: str) -> str:
         """Family of an instrument given by its exact long name."""
         return self.instruments[self.index(name)].family
+
+    @property
+    def sections(self) -> dict[str, tuple[int, ...]]:
+        """Section -> positions of its instruments, ascending; sections in the order of their first instrument."""
+        names = dict.fromkeys(instrument.section for instrument in self.instruments)
+        return {
+            name: tuple(i for i, instrument in enumerate(self.instruments) if instrument.section == name)
+            for name in names
+        }
 
     def subset_indices(self, names: Iterable[str]) -> tuple[int, ...]:
         """Positions of the given long names, ascending."""

@@ -138,6 +138,19 @@ def test_families_follow_the_orchestra():
     }
 
 
+def test_sections_are_families_with_the_strings_in_two():
+    assert {section: [URMP_13.names[i] for i in slots] for section, slots in URMP_13.sections.items()} == {
+        "violin family": ["violin", "viola"],
+        "low strings": ["cello", "double_bass"],
+        "woodwinds": ["flute", "oboe", "clarinet", "saxophone", "bassoon"],
+        "brass": ["trumpet", "horn", "trombone", "tuba"],
+    }
+    assert MUSDB_4.sections == {"band": (0, 1, 2, 3)}
+    # In the order of their first instrument, wherever that stands.
+    some = Taxonomy("some", [URMP_13.instruments[i] for i in (9, 0, 10)] + [Instrument("kazoo", "kz", "other")])
+    assert list(some.sections.items()) == [("brass", (0, 2)), ("violin family", (1,)), ("other", (3,))]
+
+
 def test_repeated_names_are_refused():
     with pytest.raises(ParameterError, match=r"'pair' needs distinct instrument names\. Received: \('lute', 'lute'\)"):
         Taxonomy("pair", [Instrument("lute", "lt", "strings"), Instrument("lute", "l2", "strings")])
