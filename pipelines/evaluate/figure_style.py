@@ -16,7 +16,7 @@ A figure is built and rendered inside `style()`; it belongs to no window, and no
 import io
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -28,7 +28,7 @@ INK, SOFT, LINE = "#1a202c", "#5a6577", "#dfe4ec"
 # Okabe and Ito without yellow, too pale on white: for anything that is not a kind of system, in this order.
 SEQUENCE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#1a202c")
 # For amounts from none to much, and for gains beside losses with white at zero; both even for colour-blind eyes.
-AMOUNTS, GAINS = "cividis", "PuOr"
+AMOUNTS, GAINS = "cividis", "RdBu"
 DPI = 160
 MAX_NAME_LETTERS = 30
 
@@ -51,7 +51,7 @@ class KindStyle:
     edge: str
     marker: str
     hatch: str
-    outline: str
+    outline: Literal["-", "--"]
 
 
 KIND_STYLES = {
@@ -60,6 +60,15 @@ KIND_STYLES = {
     "model": KindStyle("model", "#0072b2", "#00476f", "o", "", "-"),
     "oracle": KindStyle("oracle (knows the answer)", "#ffffff", "#00684f", "D", "", "--"),
 }
+
+
+@dataclass(frozen=True)
+class PageFigure:
+    """A finished figure with what stands above and below it: `png` is the file, `caption` says how to read it."""
+
+    title: str
+    caption: str
+    png: bytes
 
 
 def style() -> "AbstractContextManager[None]":

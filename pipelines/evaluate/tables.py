@@ -398,11 +398,9 @@ def _rounded(table: pd.DataFrame) -> pd.DataFrame:
 
 def strict_json(table: pd.DataFrame) -> str:
     """The rows of a table as JSON that every reader takes: NaN as null, infinities as the strings "inf" and "-inf"."""
-    rows = [
-        "  " + json.dumps({str(name): _plain(value) for name, value in row.items()}, ensure_ascii=False, allow_nan=False)
-        for row in table.to_dict("records")
-    ]
-    return "[\n" + ",\n".join(rows) + "\n]\n" if rows else "[]\n"
+    rows = [{str(name): _plain(value) for name, value in row.items()} for row in table.to_dict("records")]
+    lines = ["  " + json.dumps(row, ensure_ascii=False, allow_nan=False) for row in rows]
+    return "[\n" + ",\n".join(lines) + "\n]\n" if lines else "[]\n"
 
 
 def _plain(value: object) -> object:
