@@ -20,6 +20,7 @@ from vision.metrics.label_scores import (
     count_labels,
     exact_match_share,
     macro_average,
+    mean_of_defined,
     micro_average,
     samples_average,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "expected_calibration_error",
     "hits_by_confidence",
     "macro_average",
+    "mean_of_defined",
     "micro_average",
     "pair_by_overlap",
     "reliability_curve",
