@@ -5,12 +5,15 @@ import math
 import numpy as np
 import pytest
 
-from audio.metrics import level_below_mixture_db, sdr, si_sdr
+from audio.metrics import level_below_mixture_db, sdr, sdr_improvement, si_sdr, si_sdr_improvement
 from av_sep.errors import ParameterError
 from av_sep.media import ensure_ffmpeg_on_path
 
 EVERY_METRIC = pytest.mark.parametrize("metric", (sdr, si_sdr, level_below_mixture_db))
 BOTH_RATIOS = pytest.mark.parametrize("metric", (sdr, si_sdr))
+BOTH_IMPROVEMENTS = pytest.mark.parametrize(
+    ("improvement", "metric"), ((sdr_improvement, sdr), (si_sdr_improvement, si_sdr))
+)
 
 
 def column(*samples):
@@ -116,3 +119,46 @@ def test_samples_that_are_no_numbers_are_refused(metric, value):
         metric(np.ones((3, 1)), column(1, value, 0))
     with pytest.raises(ParameterError, match="finite samples"):
         metric(column(1, value, 0), np.ones((3, 1)))
+
+
+def test_improvement_worked_by_hand():
+    reference, mixture = column(3, 4), column(3, 14)
+    # Errors (0, 1) and (0, 10); along (3, 4) they lie with 0.8 of their length, across it with 0.6.
+    assert sdr_improvement(reference, column(3, 5), mixture) == pytest.approx(20)
+    expected = 20 * math.log10((5.8 / 0.6) / (13 / 6))
+    assert si_sdr_improvement(reference, column(3, 5), mixture) == pytest.approx(expected)
+
+
+@BOTH_IMPROVEMENTS
+def test_mixture_improves_on_itself_by_nothing(rng, improvement, metric):
+    reference, mixture = noisy_pair(rng)
+    assert improvement(reference, mixture, mixture) == 0
+    assert improvement(reference, reference, reference) == 0
+    better = 0.5 * (reference + mixture)
+    assert improvement(reference, better, mixture) == metric(reference, better) - metric(reference, mixture) > 3
+
+
+@BOTH_IMPROVEMENTS
+def test_a_mixture_that_was_the_reference_can_only_be_spoilt(improvement, metric):
+    reference = column(3, 4)
+    assert improvement(reference, column(3, 5), reference) == -math.inf
+
+
+def test_improvement_of_silence():
+    """Silence is an error of 0 dB, which beats a mixture of -10 dB, but nothing of it is the reference."""
+    reference, mixture, silence = column(3, 4), column(3 + 30, 4 + 40), column(0, 0)
+    assert sdr_improvement(reference, silence, mixture) == pytest.approx(20)
+    assert si_sdr_improvement(reference, silence, column(3, 5)) == -math.inf
+
+
+@BOTH_IMPROVEMENTS
+def test_improvement_refuses_what_its_metric_refuses(improvement, metric):
+    sound, silence = np.ones((4, 1)), np.zeros((4, 1))
+    with pytest.raises(ParameterError, match="silent reference makes the ratio undefined"):
+        improvement(silence, sound, sound)
+    for estimate, mixture in ((np.ones((5, 1)), sound), (sound, np.ones((5, 1)))):
+        with pytest.raises(ParameterError, match=r"arrays of one shape. Received: \(4, 1\) and \(5, 1\)"):
+            improvement(sound, estimate, mixture)
+    for estimate, mixture in ((np.nan * sound, sound), (sound, np.nan * sound)):
+        with pytest.raises(ParameterError, match="finite samples. Received: NaN or infinity"):
+            improvement(sound, estimate, mixture)

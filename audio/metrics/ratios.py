@@ -2,7 +2,8 @@
 
 Conventions: reference and estimate are `[time, channels]` of the same shape; all channels are scored as one signal.
 Metrics never load files. A silent reference makes the ratios undefined, because there is no signal to be distorted;
-that is an error here, and leakage into a silent stem is measured by `level_below_mixture_db` instead.
+that is an error here, and leakage into a silent stem is measured by `level_below_mixture_db` instead. A silent estimate
+is all error, SDR 0 dB, and has nothing of the reference, SI-SDR minus infinity.
 
 References:
     SDR: plain signal-to-distortion ratio, as in the Sound Demixing Challenge (Y. Mitsufuji et al., 2022, equation 1).
@@ -36,6 +37,33 @@ def si_sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
     reference, estimate = _validated(reference, estimate)
     scaled = np.sum(reference * estimate) / np.sum(reference**2) * reference
     return _ratio_db(np.sum(scaled**2), np.sum((scaled - estimate) ** 2))
+
+
+def sdr_improvement(reference: np.ndarray, estimate: np.ndarray, mixture: np.ndarray) -> float:
+    """By how many dB the estimate's SDR exceeds that of the mixture taken for an estimate.
+
+    0 where both are equal, even if infinite; minus infinity where the mixture was the reference already.
+
+    Raises:
+        ParameterError: for unequal shapes, non-finite samples or a silent reference.
+    """
+    return _improvement(sdr, reference, estimate, mixture)
+
+
+def si_sdr_improvement(reference: np.ndarray, estimate: np.ndarray, mixture: np.ndarray) -> float:
+    """By how many dB the estimate's SI-SDR exceeds that of the mixture taken for an estimate.
+
+    0 where both are equal, even if infinite; minus infinity for a silent estimate.
+
+    Raises:
+        ParameterError: for unequal shapes, non-finite samples or a silent reference.
+    """
+    return _improvement(si_sdr, reference, estimate, mixture)
+
+
+def _improvement(metric, reference, estimate, mixture):
+    before, after = metric(reference, mixture), metric(reference, estimate)
+    return 0.0 if before == after else after - before
 
 
 def level_below_mixture_db(mixture: np.ndarray, estimate: np.ndarray) -> float:
