@@ -37,8 +37,11 @@ if TYPE_CHECKING:
 
 SEGMENT_METRICS = ("sdr_v3_segment", "sir_v3_segment", "sar_v3_segment")
 IMPROVEMENT = "si_sdr_improvement"
-# What an axis shows of all scores: a handful of wild segments must not press the rest into a line.
+# What an axis shows of all scores: a few wild segments must not press the rest into a line.
 SHOWN_QUANTILES = (0.005, 0.995)
+SHOWN_QUARTILE_RANGES = 2.5
+# A system whose median lies beyond has no place on an axis with others: the mixture's SAR is that of an exact sum.
+MAX_MEDIAN_DB = 60.0
 AXIS_STEP_DB = 5
 DENSITY_BINS = 240
 # Fewer scores than this have no shape; they are drawn one by one.
@@ -50,8 +53,8 @@ LABEL_LOOKS = dict(zip(LABELS, zip((SEQUENCE[0], SEQUENCE[4], SEQUENCE[2], SEQUE
 
 VIOLINS_CAPTION = (
     "BSS Eval version 3 of each segment in which the instrument plays. Width: how many segments score so; bar: the"
-    " middle half; dot: the median. The axes leave out the outermost half percent at either end; medians and quartiles"
-    " do not."
+    " middle half; dot: the median. Far outliers lie beyond the axes; medians and quartiles count them."
+    " A number at an edge is a median beyond it."
 )
 NUM_SOURCES_CAPTION = (
     "Median SI-SDR improvement over the stems of all tracks with so many instruments; lines: 95 % bootstrap interval"
@@ -124,7 +127,7 @@ def _segment_scores(segments: pd.DataFrame, system: str, labels: str, metric: st
 
 
 def _draw_violins(axes: "Axes", rows: list[SystemInfo], scores: dict[str, np.ndarray], metric: str) -> None:
-    limits = _violin_limits(np.concatenate(list(scores.values())))
+    limits = _violin_limits(list(scores.values()))
     axes.set_xlim(limits)
     name_rows(axes, [row.title for row in rows])
     axes.set_title(METRICS[metric].title)
@@ -149,11 +152,26 @@ def _draw_violin(axes: "Axes", values: np.ndarray, height: int, kind: str, limit
             points, height - width, height + width, where=list(width > 0.003), facecolor=look.face, edgecolor=look.edge,
             hatch=look.hatch, linestyle=look.outline, linewidth=0.9,
         )  # fmt: skip
-    # Order statistics, because nothing lies between minus infinity and a number.
-    quartiles = np.quantile(values, (0.25, 0.5, 0.75), method="closest_observation")
+    quartiles = _quartiles(values)
     lower, median, upper = np.clip(quartiles, *limits)
     axes.plot([lower, upper], [height, height], color=INK, linewidth=3.2, solid_capstyle="butt")
-    axes.plot([median], [height], "o", color=INK, markerfacecolor="white", markersize=5, clip_on=False, zorder=5)
+    if median == quartiles[1]:
+        axes.plot([median], [height], "o", color=INK, markerfacecolor="white", markersize=5, clip_on=False, zorder=5)
+    else:
+        _say_beyond(axes, quartiles[1], height, limits)
+
+
+def _quartiles(values: np.ndarray) -> np.ndarray:
+    # Order statistics, because nothing lies between minus infinity and a number.
+    return np.quantile(values, (0.25, 0.5, 0.75), method="closest_observation")
+
+
+def _say_beyond(axes: "Axes", median: float, height: int, limits: tuple[float, float]) -> None:
+    """Writes a median that lies beyond the axis at the end where it would be."""
+    number = f"median {median:.0f} dB" if math.isfinite(median) else number_text(median)
+    low, high = limits
+    place, align, text = (high, "right", f"{number} →") if median > high else (low, "left", f"← {number}")
+    axes.text(place, height, text, ha=align, va="center", color=INK, fontsize=8)
 
 
 def _density(values: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
@@ -171,10 +189,14 @@ def _density(values: np.ndarray, low: float, high: float) -> tuple[np.ndarray, n
     return centres, gaussian_filter1d(counts.astype(float), max(width_bins, 1.0), mode="constant")
 
 
-def _violin_limits(values: np.ndarray) -> tuple[float, float]:
+def _violin_limits(scores: list[np.ndarray]) -> tuple[float, float]:
     """Round limits that hold all but the outermost scores; some room where there are none, or all are one."""
-    finite = values[np.isfinite(values)]
-    low, high = np.quantile(finite, SHOWN_QUANTILES) if len(finite) else (0.0, 0.0)
+    finite = [values[np.isfinite(values)] for values in scores]
+    finite = [values for values in finite if len(values) and abs(np.median(values)) <= MAX_MEDIAN_DB] or [np.zeros(1)]
+    low, high = np.quantile(np.concatenate(finite), SHOWN_QUANTILES)
+    quartiles = np.array([_quartiles(values) for values in finite])
+    reach = SHOWN_QUARTILE_RANGES * (quartiles[:, 2] - quartiles[:, 0])
+    low, high = max(low, (quartiles[:, 0] - reach).min()), min(high, (quartiles[:, 2] + reach).max())
     start = AXIS_STEP_DB * math.floor((low - 0.5) / AXIS_STEP_DB)
     return start, max(AXIS_STEP_DB * math.ceil((high + 0.5) / AXIS_STEP_DB), start + 2 * AXIS_STEP_DB)
 
@@ -210,7 +232,9 @@ def by_num_sources(summary: pd.DataFrame, systems: Sequence[SystemInfo] = (), me
             axes.set_title(f"{panel} source{'s' * (panel != '1')} ({num_tracks} track{'s' * (num_tracks != 1)})")
         for axes in grid[len(panels) :]:
             axes.set_visible(False)
-        figure.supxlabel(f"{METRICS[metric].title} ({METRICS[metric].unit})", fontsize=9)
+        for axes in grid[max(len(panels) - num_columns, 0) : len(panels)]:
+            axes.set_xlabel(f"{METRICS[metric].title} ({METRICS[metric].unit})", fontsize=8)
+            axes.tick_params(labelbottom=True)
         _kinds_legend(figure, rows)
     return figure
 
