@@ -1,13 +1,13 @@
 """Oracles: the ceilings of separation by masks and filters of spectra, because they are told the references.
 
-A method that multiplies the mixture's spectrum by numbers of the same kind will hardly score above them, so they say how
-much of a score is the music's difficulty. They are no models: nothing but an evaluation has references to tell.
+A method that multiplies the mixture's spectrum by numbers of the same kind will hardly score above them, so they say
+how much of a score is the music's difficulty. They are no models: nothing but an evaluation has references to tell.
 
 Conventions:
     Mixtures are `[time, channels]`, references and estimates `[num_sources, time, channels]`, float64 out; spectra
-    `[..., channels, bins, stft_frames]`. Masks are made for every channel by itself, the Wiener filter for all together.
-    Where no reference sounds, no estimate does; a silent reference gets silence. Where the references add up to the
-    mixture, so do the estimates.
+    `[..., channels, bins, stft_frames]`. Masks are made channel by channel, the Wiener filter for all together. Where
+    no reference sounds, no estimate does; a silent reference gets silence. Where the references add up to the mixture,
+    so do the estimates.
 
 The window is 2,048 samples with hops of half of it, at whatever rate the sound comes: 93 ms at 22,050 Hz, 46 ms at
 44,100 Hz. So the same recording has different ceilings at different rates; compare oracles and methods at one rate.
