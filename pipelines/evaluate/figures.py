@@ -65,7 +65,8 @@ INSTRUMENTS_CAPTION = (
 )
 LABELS_CAPTION = (
     "Median SI-SDR improvement with 95 % bootstrap interval over tracks, for systems that were given labels from more"
-    " than one source. A missed stem has no SI-SDR improvement here; in the table of what detection costs it counts."
+    " than one source. A missed stem ranks below all others here; in the table of what detection costs it counts as"
+    " 0 dB."
 )
 
 
@@ -166,9 +167,9 @@ def _quartiles(values: np.ndarray) -> np.ndarray:
     return np.quantile(values, (0.25, 0.5, 0.75), method="closest_observation")
 
 
-def _say_beyond(axes: "Axes", median: float, height: int, limits: tuple[float, float]) -> None:
+def _say_beyond(axes: "Axes", median: float, height: float, limits: tuple[float, float]) -> None:
     """Writes a median that lies beyond the axis at the end where it would be."""
-    number = f"median {median:.0f} dB" if math.isfinite(median) else number_text(median)
+    number = f"median {median:.0f} dB" if math.isfinite(median) else f"median {number_text(median)}"
     low, high = limits
     place, align, text = (high, "right", f"{number} →") if median > high else (low, "left", f"← {number}")
     axes.text(place, height, text, ha=align, va="center", color=INK, fontsize=8)
@@ -271,7 +272,10 @@ def _draw_interval(
     edge, face, marker = look
     low, median, high = np.clip([score["low"], score["median"], score["high"]], *limits)
     axes.plot([low, high], [height, height], color=edge, linewidth=1.6)
-    axes.plot([median], [height], marker, color=edge, markerfacecolor=face, markersize=6, clip_on=False, zorder=5)
+    if math.isfinite(score["median"]):
+        axes.plot([median], [height], marker, color=edge, markerfacecolor=face, markersize=6, clip_on=False, zorder=5)
+    else:
+        _say_beyond(axes, score["median"], height, limits)
 
 
 def by_instrument(summary: pd.DataFrame, systems: Sequence[SystemInfo] = (), metric: str = IMPROVEMENT) -> "Figure":

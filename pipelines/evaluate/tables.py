@@ -96,8 +96,12 @@ METRICS = {
     "sdr_v3_segment_gain": Metric("SDR (v3, segments) over mixture", "dB", f"SDR (v3, segments) {_GAIN}."),
     "sir_v3_segment": Metric("SIR (v3, segments)", "dB", f"Signal-to-interference ratio {_V3}."),
     "sar_v3_segment": Metric("SAR (v3, segments)", "dB", f"Signal-to-artefacts ratio {_V3}."),
-    "sdr": Metric("SDR (plain)", "dB", "Energy of the reference over that of the error, of the whole stem; no filter."),
-    "sdr_improvement": Metric("SDR (plain) improvement", "dB", "Plain SDR of the stem, less that of the mixture."),
+    "sdr": Metric(
+        "SDR (plain)", "dB", "Energy of the reference over that of the error, whole stem, no filter; silence has 0 dB."
+    ),
+    "sdr_improvement": Metric(
+        "SDR (plain) improvement", "dB", "Plain SDR of the stem, less that of the mixture in its place."
+    ),
     "leakage_db": Metric(
         "Leak below mixture",
         "dB",
