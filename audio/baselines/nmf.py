@@ -76,7 +76,7 @@ def factorize(
         fixed_templates: leave the given templates as they are; then every frame is factorized by itself.
         divergence: "frobenius", "kl" or "itakura_saito".
         num_iterations: at most that many.
-        tolerance: stop when an iteration lowers the divergence by less than this fraction of the first one; 0 for never.
+        tolerance: stop when an iteration lowers the divergence by less than this fraction of the first; 0 for never.
         threshold: stop when the divergence, the sum over all entries, is at most this; 0 for never.
         seed: of templates and activations that are drawn.
 
@@ -88,20 +88,11 @@ def factorize(
     _validate_arrays(given, num_components, fixed_templates)
     target = np.asarray(spectrogram, np.float32 if spectrogram.dtype == np.float32 else np.float64)
     templates, activations = _start(target, num_components, templates, activations, seed)
-    floor = FLOOR * (target.max() or 1.0)
-    target = target + floor
-    model = templates @ activations + floor
-    divergences = [_divergence(target, model, BETAS[divergence])]
-    for _ in range(num_iterations):
-        if not fixed_templates:
-            # The roles of both factors are each other's transposed.
-            templates = _updated(activations.T, templates.T, target.T, model.T, BETAS[divergence]).T
-            model = templates @ activations + floor
-        activations = _updated(templates, activations, target, model, BETAS[divergence])
-        model = templates @ activations + floor
-        divergences.append(_divergence(target, model, BETAS[divergence]))
-        fall = divergences[-2] - divergences[-1]
-        if divergences[-1] <= threshold or fall < tolerance * divergences[0]:
+    divergences = []
+    for templates, activations, value in _iterations(target, templates, activations, fixed_templates, divergence):
+        divergences.append(value)
+        fall = divergences[-2] - value if len(divergences) > 1 else np.inf
+        if len(divergences) > num_iterations or value <= threshold or fall < tolerance * divergences[0]:
             break
     return Factorization(templates, activations, np.array(divergences))
 
@@ -114,14 +105,20 @@ def equal_activations(spectrogram: np.ndarray, templates: np.ndarray) -> np.ndar
     return np.outer(shares, spectrogram.sum(axis=0))
 
 
-def beta_divergence(spectrogram: np.ndarray, model: np.ndarray, divergence: str) -> float:
-    """Sum of the divergences of positive entries of a spectrogram from those of its model, both of the same shape.
-
-    Raises:
-        ParameterError: for a divergence of another name.
-    """
-    _validate_options(divergence)
-    return _divergence(spectrogram, model, BETAS[divergence])
+def _iterations(target, templates, activations, fixed_templates, divergence):
+    """Yields templates, activations and their divergence, before the first and after each iteration, without end."""
+    beta = BETAS[divergence]
+    floor = FLOOR * (target.max() or 1.0)
+    target = target + floor
+    model = templates @ activations + floor
+    while True:
+        yield templates, activations, _divergence(target, model, beta)
+        if not fixed_templates:
+            # The roles of both factors are each other's transposed.
+            templates = _updated(activations.T, templates.T, target.T, model.T, beta).T
+            model = templates @ activations + floor
+        activations = _updated(templates, activations, target, model, beta)
+        model = templates @ activations + floor
 
 
 def _divergence(target, model, beta) -> float:
@@ -161,7 +158,7 @@ def _start(target, num_components, templates, activations, seed):
     return templates.astype(target.dtype), activations.astype(target.dtype)
 
 
-def _validate_options(divergence: str, num_iterations: int = 0, tolerance: float = 0.0, threshold: float = 0.0) -> None:
+def _validate_options(divergence: str, num_iterations: int, tolerance: float, threshold: float) -> None:
     if divergence not in BETAS:
         raise ParameterError(f"Expected divergence to be one of {', '.join(BETAS)}. Received: {divergence!r}")
     if num_iterations < 0 or not tolerance >= 0 or not threshold >= 0:
@@ -184,7 +181,7 @@ def _validate_arrays(given: dict, num_components: int | None, fixed_templates: b
             f" Received: num_components={num_components}, fixed_templates={fixed_templates} and"
             f" {'no' if templates is None else 'given'} templates"
         )
-    if templates is None and not num_components >= 1:
+    if num_components is not None and num_components < 1:
         raise ParameterError(f"Expected at least one component. Received: num_components={num_components}")
     _validate_shapes(given, num_components)
 
