@@ -29,14 +29,22 @@ from pipelines.evaluate.figure_style import (
     new_figure,
     style,
 )
-from pipelines.evaluate.tables import LABELS, METRICS, SystemInfo, complete_systems, in_order, main_labels, number_text
+from pipelines.evaluate.tables import (
+    IMPROVEMENT,
+    LABELS,
+    METRICS,
+    SystemInfo,
+    complete_systems,
+    in_order,
+    main_labels,
+    number_text,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 SEGMENT_METRICS = ("sdr_v3_segment", "sir_v3_segment", "sar_v3_segment")
-IMPROVEMENT = "si_sdr_improvement"
 # What an axis shows of all scores: a few wild segments must not press the rest into a line.
 SHOWN_QUANTILES = (0.005, 0.995)
 SHOWN_QUARTILE_RANGES = 2.5

@@ -36,6 +36,7 @@ KINDS = ("floor", "classic", "model", "oracle")
 # Best knowledge of who plays first; also the order in which one source of labels stands for a system.
 LABELS = ("true", "all", "none", "detected")
 MIXTURE = "mixture"
+IMPROVEMENT = "si_sdr_improvement"
 KEYS = ("track", "system", "labels", "instrument")
 CONFIDENCE = 0.95
 DECIMALS = 6
@@ -259,7 +260,7 @@ def label_cost(tracks: pd.DataFrame, *, num_bootstrap: int = 1000, seed: int = 0
     """
     tracks = _checked(tracks)
     rows = []
-    for system, own in tracks.groupby("system", sort=True):
+    for system, own in tracks.groupby("system", sort=True) if IMPROVEMENT in tracks else ():
         played = own[own["status"] != "leak"].set_index(["track", "instrument"])
         sides = [_improvements(played[played["labels"] == labels], labels) for labels in ("true", "detected")]
         if all(len(side) for side in sides):
@@ -271,7 +272,7 @@ def label_cost(tracks: pd.DataFrame, *, num_bootstrap: int = 1000, seed: int = 0
 
 
 def _improvements(played: pd.DataFrame, name: str) -> pd.Series:
-    return played["si_sdr_improvement"].mask(played["status"] == "missed", 0.0).astype(float).rename(name)
+    return played[IMPROVEMENT].mask(played["status"] == "missed", 0.0).astype(float).rename(name)
 
 
 def _cost_row(system: str, pairs: pd.DataFrame, statuses: pd.Series, num_bootstrap: int, seed: int) -> dict:
