@@ -55,6 +55,7 @@ DENSITY_BINS = 240
 # Fewer scores than this have no shape; they are drawn one by one.
 MIN_VIOLIN = 8
 ROW_INCHES = 0.3
+_HUGE = 1e9
 MAX_PANELS_ABREAST = 4
 # Colour and marker of a source of labels.
 LABEL_LOOKS = dict(zip(LABELS, zip((SEQUENCE[0], SEQUENCE[4], SEQUENCE[2], SEQUENCE[1]), "osvD")))
@@ -171,8 +172,9 @@ def _draw_violin(axes: "Axes", values: np.ndarray, height: int, kind: str, limit
 
 
 def _quartiles(values: np.ndarray) -> np.ndarray:
-    # Order statistics, because nothing lies between minus infinity and a number.
-    return np.quantile(values, (0.25, 0.5, 0.75), method="closest_observation")
+    # Infinities as huge numbers, because the middle between minus infinity and a number would be NaN.
+    quartiles = np.quantile(np.clip(values, -_HUGE, _HUGE), (0.25, 0.5, 0.75))
+    return np.where(np.abs(quartiles) < _HUGE / 10, quartiles, np.copysign(np.inf, quartiles))
 
 
 def _say_beyond(axes: "Axes", median: float, height: float, limits: tuple[float, float]) -> None:
@@ -203,7 +205,7 @@ def _violin_limits(scores: list[np.ndarray]) -> tuple[float, float]:
     finite = [values[np.isfinite(values)] for values in scores]
     finite = [values for values in finite if len(values) and abs(np.median(values)) <= MAX_MEDIAN_DB] or [np.zeros(1)]
     low, high = np.quantile(np.concatenate(finite), SHOWN_QUANTILES)
-    quartiles = np.array([_quartiles(values) for values in finite])
+    quartiles = np.clip([_quartiles(values) for values in finite], low, high)
     reach = SHOWN_QUARTILE_RANGES * (quartiles[:, 2] - quartiles[:, 0])
     low, high = max(low, (quartiles[:, 0] - reach).min()), min(high, (quartiles[:, 2] + reach).max())
     start = AXIS_STEP_DB * math.floor((low - 0.5) / AXIS_STEP_DB)
