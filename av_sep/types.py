@@ -67,6 +67,8 @@ class Detection:
         player_confidence: of the person box; 1.0 where the whole frame was judged, 0.0 for an instrument without a
             visible player.
         whole_frame: True where the box is the whole picture rather than one player.
+        given_players: of a whole-frame detection that repeats a file of labels: the instruments that get a stem,
+            whatever the confidences, one entry for each player; None for what was really seen.
     """
 
     time_seconds: float
@@ -75,6 +77,40 @@ class Detection:
     confidence: float
     label_confidences: tuple[float, ...]
     player_confidence: float = 1.0
+    whole_frame: bool = False
+    given_players: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class SeenPlayer:
+    """One player of a film, with one instrument decided over all of it.
+
+    Attributes:
+        number: from 1, left to right as the camera sees them; those without a place of their own come last.
+        instrument: long name, or "other" for a person who plays none of the taxonomy's.
+        confidence: that instrument's over the film, in [0, 1].
+        label_confidences: one confidence per instrument of the taxonomy, in its order.
+        box_xyxy: the median of his boxes, `(x1, y1, x2, y2)` in pixels, from the frames that show most players at once.
+        first_time_seconds: when he is first seen.
+        last_time_seconds: when he is last seen.
+        num_video_frames: in how many of the frames looked at he is seen.
+        alternatives: where the instrument is unsure, it and its rivals of the same family in taxonomy order, to be read
+            as "violin or viola"; empty where it is sure.
+        joint_confidence: of the alternatives together, that is, that he plays one of them; `confidence` without any.
+        whole_frame: True where whole pictures showed the instrument but no box did: it has no place, `box_xyxy` is the
+            picture's.
+    """
+
+    number: int
+    instrument: str
+    confidence: float
+    label_confidences: tuple[float, ...]
+    box_xyxy: tuple[float, float, float, float]
+    first_time_seconds: float
+    last_time_seconds: float
+    num_video_frames: int
+    alternatives: tuple[str, ...]
+    joint_confidence: float
     whole_frame: bool = False
 
 
@@ -86,7 +122,7 @@ class InstrumentLabels:
         taxonomy: instrument names in order.
         label_vector: float32 `[num_instruments]` in [0, 1], soft.
         instruments: names above the threshold, in taxonomy order: the stems that will be written.
-        num_players: instrument name -> how many players of it were seen (empty where the labels were given).
+        num_players: instrument name -> how many players of it were seen (empty where the labels were given by name).
         threshold: the confidence that `instruments` had to reach.
         origin: "detected", "given" or "all".
     """

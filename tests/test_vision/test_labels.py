@@ -1,12 +1,14 @@
 """Pooling rules worked by hand."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from av_sep.errors import ParameterError
 from av_sep.instruments import MUSDB_4, URMP_13
 from av_sep.types import Detection
-from vision.labels import labels_for_all, labels_from_instruments, pool_detections
+from vision.labels import labels_for_all, labels_from_instruments, players_and_labels, pool_detections, seen_players
 
 LEFT, RIGHT, FRAME = (0.0, 0.0, 50.0, 100.0), (60.0, 0.0, 110.0, 100.0), (0.0, 0.0, 200.0, 100.0)
 
@@ -141,3 +143,135 @@ class TestGivenLabels:
         labels = labels_for_all(MUSDB_4)
         assert labels.instruments == MUSDB_4.names and labels.origin == "all"
         np.testing.assert_array_equal(labels.label_vector, np.ones(4, np.float32))
+
+
+MIDDLE = (55.0, 0.0, 105.0, 100.0)
+FAR = (160.0, 0.0, 200.0, 100.0)
+
+
+def counted(players):
+    counts = {}
+    for player in players:
+        if player.instrument != "other":
+            counts[player.instrument] = counts.get(player.instrument, 0) + 1
+    return counts
+
+
+def told(detections, **arguments):
+    """(number, instrument) of the players, once it is sure that the labels count the same ones."""
+    players, labels = players_and_labels(detections, **arguments)
+    assert counted(players) == dict(labels.num_players) and set(labels.num_players) == set(labels.instruments)
+    assert players == seen_players(detections, **arguments)
+    assert [player.number for player in players] == list(range(1, len(players) + 1))
+    return [player.instrument for player in players]
+
+
+class TestSeenPlayers:
+    def test_left_to_right_with_everything_that_is_known_of_each(self):
+        frames = [see(t / 2, box, **{name: 0.7}) for t in range(6)
+                  for box, name in ((FAR, "cello"), (LEFT, "flute"), (MIDDLE, "horn"))]  # fmt: skip
+        frames.append(see(3.0, LEFT, flute=0.1))
+        assert told(frames) == ["flute", "horn", "cello"]
+        flute, horn, cello = seen_players(frames)
+        assert [player.box_xyxy for player in (flute, horn, cello)] == [LEFT, MIDDLE, FAR]
+        assert flute.confidence == pytest.approx((6 * 0.7 + 0.1) / 7) and horn.confidence == pytest.approx(0.7)
+        assert (flute.first_time_seconds, flute.last_time_seconds, flute.num_video_frames) == (0.0, 3.0, 7)
+        assert (cello.last_time_seconds, cello.num_video_frames) == (2.5, 6)
+        assert cello.label_confidences[URMP_13.index("cello")] == pytest.approx(0.7)
+        assert cello.alternatives == () and cello.joint_confidence == cello.confidence
+
+    @pytest.mark.parametrize("seed", range(5))
+    def test_order_of_the_detections_changes_nothing(self, seed):
+        rng = np.random.default_rng(seed)
+        names = rng.choice(URMP_13.names, 5)
+        detections = [
+            see(t, (x + rng.normal(), 0.0, x + 30.0, 90.0), **{name: rng.uniform(0.3, 0.9)})
+            for t in range(12)
+            for x, name in zip(range(0, 200, 40), names)
+            if rng.uniform() < 0.8
+        ]
+        shuffled = [detections[i] for i in rng.permutation(len(detections))]
+        assert players_and_labels(shuffled)[0] == players_and_labels(detections)[0]
+
+    def test_a_wrong_instrument_in_every_third_frame_is_outvoted(self):
+        assert told([see(t, **{"tuba" if t % 3 == 0 else "flute": 0.8}) for t in range(12)]) == ["flute"]
+
+    @pytest.mark.parametrize("missed", [(5, 6), (4, 5, 6, 7), range(3, 11)])
+    def test_a_player_who_was_missed_is_the_same_player(self, missed):
+        frames = [see(t, box, violin=0.8) for t in range(14) for box in (LEFT, RIGHT) if box == LEFT or t not in missed]
+        assert told(frames) == ["violin", "violin"]
+        assert seen_players(frames)[1].num_video_frames == 14 - len(missed)
+
+    def test_close_ups_add_nobody_and_do_not_move_anybody(self):
+        wide = [see(t, box, **{name: 0.7}) for t in (*range(5), *range(10, 15))
+                for box, name in ((LEFT, "violin"), (RIGHT, "violin"), (FAR, "cello"))]  # fmt: skip
+        close_violin = [see(t, (120.0, 0.0, 200.0, 100.0), violin=0.6) for t in range(5, 8)]
+        close_cello = [see(t, (0.0, 0.0, 90.0, 100.0), cello=0.6) for t in range(8, 10)]
+        assert told(wide + close_violin + close_cello) == ["violin", "violin", "cello"]
+        players = seen_players(wide + close_violin + close_cello)
+        assert [player.box_xyxy for player in players] == [LEFT, RIGHT, FAR]
+        assert sorted(player.num_video_frames for player in players[:2]) == [10, 13]
+        assert players[2].num_video_frames == 12
+
+    def test_a_close_up_that_changes_the_mind_is_outvoted_over_the_film(self):
+        wide = [see(t, box, **confidences) for t in range(8)
+                for box, confidences in ((LEFT, {"violin": 0.8}), (RIGHT, {"viola": 0.6, "violin": 0.3}))]  # fmt: skip
+        close = [see(t, MIDDLE, viola=0.3, violin=0.5) for t in range(8, 11)]
+        assert told(wide + close) == ["violin", "viola"]
+
+    def test_instruments_seen_only_one_after_the_other_are_different_players(self):
+        shots = [((0.0, 0.0, 50.0, 100.0), "flute"), ((15.0, 0.0, 65.0, 100.0), "horn"), (LEFT, "tuba")]
+        frames = [see(t, shots[t // 5][0], **{shots[t // 5][1]: 0.8}) for t in range(15)]
+        assert sorted(told(frames)) == ["flute", "horn", "tuba"]
+
+    def test_a_passer_by_and_a_box_too_many_are_nobody(self):
+        frames = [see(t, violin=0.8) for t in range(20)]
+        assert told([*frames, see(3, RIGHT, violin=0.8), see(9, RIGHT, tuba=0.9), see(15, RIGHT)]) == ["violin"]
+
+    def test_somebody_who_plays_nothing_we_know_is_other(self):
+        frames = [see(t, box, **seen) for t in range(6) for box, seen in ((LEFT, {}), (RIGHT, {"oboe": 0.8}))]
+        assert told(frames) == ["other", "oboe"]
+        assert seen_players(frames)[0].confidence == 1.0
+
+    def test_an_unclear_stretch_neither_adds_a_player_nor_speaks_against_him(self):
+        frames = [see(t, horn=0.8) for t in range(6)] + [see(t, horn=0.1) for t in range(10, 16)]
+        frames += [see(t, FRAME, True) for t in range(16)]
+        assert told(frames) == ["horn"]
+        (horn,) = seen_players(frames)
+        assert horn.confidence == pytest.approx(0.8) and horn.num_video_frames == 12
+
+    def test_what_only_whole_frames_show_has_no_place(self):
+        frames = [see(t, FRAME, True, flute=0.7) for t in range(4)]
+        assert told(frames) == ["flute"]
+        (flute,) = seen_players(frames)
+        assert flute.whole_frame and flute.box_xyxy == FRAME and flute.confidence == pytest.approx(0.7)
+
+    def test_nothing_seen_is_nobody(self):
+        assert told([]) == [] and told([see(t, FRAME, True) for t in range(3)]) == []
+
+    @pytest.mark.parametrize(
+        "confidences, instrument, alternatives, joint",
+        [
+            ({"violin": 0.5, "viola": 0.3}, "violin", ("violin", "viola"), 0.8),
+            ({"viola": 0.5, "violin": 0.3, "cello": 0.1}, "viola", ("violin", "viola"), 0.8),
+            ({"violin": 0.8, "viola": 0.15}, "violin", (), 0.8),
+            ({"violin": 0.5, "flute": 0.4}, "violin", (), 0.5),
+            ({"trumpet": 0.25, "horn": 0.2, "tuba": 0.15}, "other", ("trumpet", "horn", "tuba"), 0.6),
+            ({"trumpet": 0.15, "horn": 0.1}, "other", (), 0.75),
+        ],
+    )
+    def test_an_unsure_instrument_comes_with_its_rivals(self, confidences, instrument, alternatives, joint):
+        (player,) = seen_players([see(t, **confidences) for t in range(4)])
+        assert (player.instrument, player.alternatives) == (instrument, alternatives)
+        assert player.joint_confidence == pytest.approx(joint)
+
+    def test_a_file_of_labels_decides(self):
+        frames = [see(t, box, violin=0.6, viola=0.2) for t in range(4) for box in (LEFT, RIGHT)]
+        whole = see(0, FRAME, True, violin=0.6, viola=0.2)
+        given = dataclasses.replace(whole, given_players=("violin", "viola", "tuba"))
+        for threshold in (0.0, 0.4, 1.0):
+            players, labels = players_and_labels([*frames, given], threshold=threshold)
+            assert labels.instruments == ("violin", "viola", "tuba")
+            assert dict(labels.num_players) == {"violin": 1, "viola": 1, "tuba": 1} == counted(players)
+        nobody = pool_detections([*frames, dataclasses.replace(whole, given_players=())])
+        assert nobody.instruments == () and nobody.num_players == {}
