@@ -8,7 +8,9 @@ Conventions:
     instant nearest to it, half the time between two pictures away at most and never more than `MAX_APART_SECONDS`,
     since players move; a picture without such an instant is not judged. Of detections, those of whole pictures are left
     out; those of an instrument without a visible player are false unless they overlap a player's box enough, and are no
-    players. A detection's confidence is that of its instrument.
+    players. A detection's confidence is that of its instrument. Known boxes may hold the instrument besides its player,
+    as those of made films do; a detector of persons then overlaps little with a trombone's slide, and a detector of
+    instruments alone (`hub:`) with anybody.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -48,9 +48,9 @@ def test_value_on_an_edge_belongs_to_the_lower_bin():
 
 
 def test_calibration_error_worked_by_hand():
-    # Four statements at 0.3, one of them true; one at 0.9, false: (4 * 0.05 + 1 * 0.9) / 5.
-    curve = reliability_curve([[1, 0, 0, 0, 0]], [[0.3, 0.3, 0.3, 0.3, 0.9]])
-    assert expected_calibration_error(curve) == pytest.approx((4 * 0.05 + 0.9) / 5)
+    # Four statements at 0.3, two of them true: too low by 0.2. One at 0.9, false: too high.
+    curve = reliability_curve([[1, 1, 0, 0, 0]], [[0.3, 0.3, 0.3, 0.3, 0.9]])
+    assert expected_calibration_error(curve) == pytest.approx((4 * 0.2 + 0.9) / 5)
 
 
 def test_calibration_error_of_forecasts_with_known_chances():
