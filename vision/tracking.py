@@ -27,6 +27,7 @@ from vision.players import box_overlaps
 MIN_OVERLAP = 0.3  # intersection over union of boxes of one player who looks the same
 MAX_GAP = 2  # frames in which a player may be missed before the track ends
 LOOK_WEIGHT = 0.3  # of the likeness of looks beside the overlap; who looks like another must overlap by that much more
+FAINT = 0.05  # product of the lengths of two looks, below which they hardly tell two players apart
 
 
 @dataclass
@@ -200,8 +201,9 @@ def _place_and_look(detection: Detection) -> tuple:
 
 
 def _likeness(look: np.ndarray, other_look: np.ndarray) -> np.ndarray:
-    """1 for equal looks, 0 for those that have nothing in common; over the last axis."""
-    return np.maximum(1.0 - 0.5 * np.abs(look - other_look).sum(axis=-1), 0.0)
+    """Cosine between looks over the last axis, in [0, 1]; near 1 where one of them says hardly anything."""
+    lengths = np.linalg.norm(look, axis=-1) * np.linalg.norm(other_look, axis=-1)
+    return ((look * other_look).sum(axis=-1) + FAINT) / (lengths + FAINT)
 
 
 def _match(tracks: Sequence[PlayerTrack], players: Sequence[Detection], index: int) -> dict[int, PlayerTrack]:
