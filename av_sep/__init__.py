@@ -5,7 +5,8 @@
     result = av_sep.separate("concert.mp4", output_dir="out")
     result.stems["violin"]    # Path of the violin's sound file
 
-`separate`, `annotate` and `train` are fetched from `pipelines` on first use, so that importing this package stays fast.
+`separate`, `annotate`, `train` and `evaluate` are fetched from `pipelines` on first use, so that importing this package
+stays fast.
 """
 
 import importlib
@@ -13,8 +14,13 @@ import importlib
 from av_sep.errors import MediaError, ParameterError
 
 __version__ = "0.1.0"
-_FRONT_DOOR = {"separate": "pipelines.separate", "annotate": "pipelines.annotate", "train": "pipelines.train"}
-__all__ = ["MediaError", "ParameterError", "__version__", "annotate", "separate", "train"]
+_FRONT_DOOR = {
+    "separate": "pipelines.separate",
+    "annotate": "pipelines.annotate",
+    "train": "pipelines.train",
+    "evaluate": "pipelines.evaluate",
+}
+__all__ = ["MediaError", "ParameterError", "__version__", "annotate", "evaluate", "separate", "train"]
 
 
 def __getattr__(name: str):

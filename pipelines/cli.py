@@ -17,6 +17,7 @@ from av_sep import __version__
 from av_sep.errors import MediaError
 from av_sep.instruments import URMP_13
 from pipelines.cli_errors import OTHER_FAILURE, USER_MISTAKE, one_line, one_line_errors, prefixed
+from pipelines.cli_evaluate import evaluate
 from pipelines.cli_prepare import prepare
 from pipelines.cli_train import export, recipes, train
 from pipelines.cli_workers import make_workers, worker_options
@@ -245,5 +246,5 @@ def _as_json(result) -> dict:
     return {**described, "files": {kind: str(path) for kind, path in result.files.items()}}
 
 
-for command in (prepare, train, recipes, export):
+for command in (prepare, train, recipes, export, evaluate):
     main.add_command(command)

@@ -9,7 +9,6 @@ import click
 from av_sep.errors import ParameterError
 from av_sep.instruments import URMP_13
 from pipelines.cli_errors import one_line_errors
-from pipelines.cli_workers import available_cores
 from pipelines.progress import TerminalProgress
 
 
@@ -42,6 +41,7 @@ def synthetic(output, players, instruments, processes, quiet, debug, **settings)
     def run() -> None:
         from av_sep.datasets.synthetic.config import SyntheticConfig
         from av_sep.datasets.synthetic.generate import generate
+        from pipelines.workers import available_cores
 
         config = SyntheticConfig(
             min_players=_players(players)[0],

@@ -1,6 +1,5 @@
 """The options of every command that can spread its work."""
 
-import os
 import shlex
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -41,15 +40,10 @@ def make_workers(processes: int | None, runner: str, runner_options: str) -> "Wo
     Raises:
         ParameterError: for options that do not go together.
     """
-    from pipelines.workers import Workers
+    from pipelines.workers import Workers, available_cores
 
     try:
         split_options = tuple(shlex.split(runner_options))
     except ValueError as error:
         raise ParameterError(f"Cannot split the runner's options ({error}). Received: {runner_options!r}") from error
     return Workers(runner, processes or available_cores(), split_options)
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

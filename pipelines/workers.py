@@ -64,6 +64,11 @@ class Workers:
             raise ParameterError(f"Runner options are a Beam runner's: name one with --runner. Received: {received}")
 
 
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def run_everywhere(
     function: Function, items: Sequence[Any], workers: Workers, report: Report, *, exchange: str | None = None
 ) -> list[Outcome]:

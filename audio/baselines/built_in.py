@@ -23,13 +23,13 @@ class BuiltIn:
 def _mixture(wiener: StaticWiener) -> Model:
     from audio.baselines.trivial import Mixture
 
-    return Mixture(wiener.source_names, wiener.sample_rate_hz)
+    return Mixture(wiener.source_names)
 
 
 def _mixture_share(wiener: StaticWiener) -> Model:
     from audio.baselines.trivial import SharedMixture
 
-    return SharedMixture(wiener.source_names, wiener.sample_rate_hz)
+    return SharedMixture(wiener.source_names)
 
 
 def _namer(wiener: StaticWiener):

@@ -1,34 +1,26 @@
 """The floors: what doing nothing scores. No method that scores below them has separated anything.
 
-Conventions: as `audio.separation_model.SeparationModel`; an instrument is active where its label is above 0. Nothing
-depends on the sample rate, but a recording of another rate loses what this one cannot hold on its way through.
+Conventions: as `audio.separation_model.WholeMixtureModel`, so that the mixture keeps its own rate and every bit of its
+sound; an instrument is active where its label is above 0.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from audio.framing import ChunkPlan
-
 
 class _Unseparated:
-    """What both floors share: names, rate, and chunks without any context.
+    """What both floors share.
 
     Args:
         source_names: instruments in order.
-        sample_rate_hz: of the sound that comes in.
     """
 
-    def __init__(self, source_names: Sequence[str], sample_rate_hz: int):
+    def __init__(self, source_names: Sequence[str]):
         self.source_names = tuple(source_names)
-        self.sample_rate_hz = sample_rate_hz
 
-    def chunk_plan(self, chunk_samples: int) -> ChunkPlan:
-        """Any hop will do, without context."""
-        return ChunkPlan(chunk_samples, chunk_samples, 0)
-
-    def _scaled(self, chunk: np.ndarray, gains: np.ndarray) -> np.ndarray:
-        return np.asarray(gains, np.float32)[:, None] * np.asarray(chunk, np.float32)
+    def _scaled(self, mixture: np.ndarray, gains: np.ndarray) -> np.ndarray:
+        return np.asarray(gains, np.float32)[:, None, None] * np.asarray(mixture, np.float32)
 
 
 class Mixture(_Unseparated):
@@ -41,9 +33,9 @@ class Mixture(_Unseparated):
 
     adds_up = False
 
-    def separate_chunk(self, chunk: np.ndarray, label_vector: np.ndarray) -> np.ndarray:
-        """`[num_input_samples]` to `[num_sources, num_input_samples]`, float32."""
-        return self._scaled(chunk, np.asarray(label_vector) > 0)
+    def separate_mixture(self, mixture: np.ndarray, label_vector: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+        """`[time, channels]` to `[num_sources, time, channels]`, float32."""
+        return self._scaled(mixture, np.asarray(label_vector) > 0)
 
 
 class SharedMixture(_Unseparated):
@@ -54,7 +46,7 @@ class SharedMixture(_Unseparated):
 
     adds_up = True
 
-    def separate_chunk(self, chunk: np.ndarray, label_vector: np.ndarray) -> np.ndarray:
-        """`[num_input_samples]` to `[num_sources, num_input_samples]`, float32."""
+    def separate_mixture(self, mixture: np.ndarray, label_vector: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+        """`[time, channels]` to `[num_sources, time, channels]`, float32."""
         active = np.asarray(label_vector) > 0
-        return self._scaled(chunk, active / max(active.sum(), 1))
+        return self._scaled(mixture, active / max(active.sum(), 1))

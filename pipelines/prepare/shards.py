@@ -14,7 +14,7 @@ from audio.records import RecordSpec, track_records, write_shard
 from av_sep.datasets.track import Sound, Track
 from av_sep.errors import MediaError
 from pipelines.prepare.pictures import PictureConfig, track_pictures
-from pipelines.prepare.track_audio import TrackAudio
+from pipelines.track_audio import TrackAudio
 from pipelines.storage import Folder, LocalFolder, open_folder
 
 # What is not finished lives here, inside the output folder, until the manifest is written.

@@ -6,7 +6,7 @@ import soundfile as sf
 
 from av_sep.datasets.track import Part, Sound, Track
 from av_sep.errors import MediaError
-from pipelines.prepare.track_audio import TrackAudio
+from pipelines.track_audio import TrackAudio
 
 RATE = 16000
 

@@ -1,0 +1,159 @@
+"""Makes the README's scoreboard from nothing, on data that no packaged model was trained on.
+
+    python benchmarks/scoreboard.py OUT --solos DATA/audio/real_solos --soundfont TimGM6mb.sf2 \\
+        --notes DATA/audio/notes --pictures DATA/vision/validation
+
+Two datasets are made under OUT/data, by seed: mixtures of two, three and four recorded solos (`--solos`, a folder
+`<instrument>/<files>`; whole phrases of unrelated music), and chamber pieces with film from a soundfont and sample
+libraries that were held out (`--libraries` of `--notes`), with pictures of players that were held out, too. Both are
+scored by `av-sep evaluate`, whose pages lie in OUT/real_solos and OUT/made; the tables go to OUT/scoreboard.md.
+Everything resumes. `--soundfont`: pretty_midi (PyPI) brings TimGM6mb.sf2.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+import numpy as np
+import pandas as pd
+import soundfile
+
+from av_sep.datasets.mixing import set_level
+from av_sep.datasets.synthetic.config import SyntheticConfig
+from av_sep.datasets.synthetic.generate import generate
+from av_sep.instruments import URMP_13
+from av_sep.media import read_audio
+from audio.resampling import resample
+from pipelines.evaluate import Evaluation, evaluate
+from pipelines.evaluate.tables import cell_text, complete_systems
+from pipelines.progress import TerminalProgress
+from pipelines.staging import staged_folder
+from pipelines.workers import Workers, available_cores
+
+RATE_HZ = 44100
+MIXTURE_LEVEL_DB = -23.0
+LEVEL_SPREAD_DB = 3.0
+LONGEST_SECONDS = 10.0
+HELD_OUT_LIBRARIES = "iowa,dsmolken.double-bass,EthanWiner.Soundfonts,karoryfer.weresax,Ixox.Flute"
+METRICS = {"si_sdr_improvement": "SI-SDR gain", "sdr_v4": "SDR v4", "sdr_v3_segment": "SDR v3 by segment"}
+
+
+def write_solo_mixtures(solos: Path, folder: Path, sizes: Sequence[int], count: int, seed: int) -> None:
+    """Mixtures of real solos as tracks `<n>_<i>/<instrument>.flac`: which, from where and how loud is drawn by seed."""
+    waveforms = _read_solos(solos)
+    for size in sizes:
+        rng = np.random.default_rng((seed, size))
+        for i in range(count):
+            names = sorted(rng.choice(sorted(waveforms), size, replace=False), key=URMP_13.index)
+            stems = _crops([waveforms[name][rng.integers(len(waveforms[name]))] for name in names], rng)
+            track = folder / f"{size}_{i:03d}"
+            track.mkdir(parents=True, exist_ok=True)
+            for name, stem in zip(names, set_level(stems, MIXTURE_LEVEL_DB)):
+                # 24 bits, so that the sum of the stems is their mixture far below anything that is measured.
+                soundfile.write(track / f"{name}.flac", stem, RATE_HZ, subtype="PCM_24")
+
+
+def _read_solos(folder: Path) -> dict[str, list[np.ndarray]]:
+    """One channel at RATE_HZ of every file under `<instrument>/`."""
+    waveforms: dict[str, list[np.ndarray]] = {}
+    for path in sorted(folder.glob("*/*.*")):
+        waveform, rate = read_audio(path)
+        mono = waveform.mean(axis=1, keepdims=True)
+        waveforms.setdefault(path.parent.name, []).append(resample(mono, rate, RATE_HZ)[:, 0])
+    return waveforms
+
+
+def _crops(waveforms: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    """Crops of one length and about equal loudness, `[num_sources, time, 1]`."""
+    length = min(int(LONGEST_SECONDS * RATE_HZ), *(len(waveform) for waveform in waveforms))
+    crops = []
+    for waveform in waveforms:
+        start = rng.integers(len(waveform) - length + 1)
+        crop = waveform[start : start + length]
+        level = 10 ** (rng.normal(0, LEVEL_SPREAD_DB) / 20)
+        crops.append(level * crop / (np.sqrt(np.mean(crop**2)) + 1e-9))
+    return np.stack(crops)[..., None].astype(np.float32)
+
+
+def make_pieces(folder: Path, notes: Path | None, libraries: str, **settings) -> None:
+    """Chamber pieces in URMP's layout from sounds and pictures that nothing was trained on."""
+    if notes is not None:
+        chosen = folder.with_name("held_out_notes")
+        chosen.mkdir(parents=True, exist_ok=True)
+        for library in libraries.split(","):
+            link = chosen / library
+            if not link.exists():
+                link.symlink_to((notes / library).resolve(), target_is_directory=True)
+        notes = chosen
+    with TerminalProgress("made", shown=True, unit="pieces") as bar:
+        generate(SyntheticConfig(notes=notes, **settings), folder, available_cores(), bar)
+
+
+def markdown(title: str, done: Evaluation) -> str:
+    """A dataset's table: a row for each system and source of labels, medians [intervals] by number of sources."""
+    summary = done.summary[done.summary["group"] == "num_sources"]
+    sizes = sorted(summary["value"].unique(), key=int)
+    lines = [f"**{title}**, {done.tables.tracks['track'].nunique()} tracks", ""]
+    columns = [f"{name}, {size}" for name in METRICS.values() for size in sizes]
+    lines += [f"| system | labels | {' | '.join(columns)} |", "|---" * (2 + len(columns)) + "|"]
+    for system in complete_systems(done.tables.tracks, done.systems):
+        own = summary[summary["system"] == system.name]
+        for labels in own["labels"].drop_duplicates():
+            cells = [_cell(own[own["labels"] == labels], metric, size) for metric in METRICS for size in sizes]
+            lines.append(f"| {system.title} | {labels} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(rows: pd.DataFrame, metric: str, size: str) -> str:
+    row = rows[(rows["metric"] == metric) & (rows["value"] == size)]
+    return "" if row.empty else cell_text(*(float(row[name].iloc[0]) for name in ("median", "low", "high")))
+
+
+def _datasets(options: dict) -> Iterator[tuple[str, str, Path, dict]]:
+    """Title, kind, folder and settings of each dataset that is asked for, made where it is not there yet."""
+    data, sizes = options["output"] / "data", [int(size) for size in options["sizes"].split(",")]
+    if options["solos"]:
+        folder = data / "real_solos"
+        if not folder.exists():
+            with staged_folder(folder, overwrite=False) as staging:
+                write_solo_mixtures(options["solos"], staging, sizes, options["mixtures"], options["seed"])
+        yield "real_solos", "folder", folder, {"labels": ("true",)}
+    if options["soundfont"]:
+        folder = data / "made"
+        make_pieces(
+            folder, options["notes"], options["libraries"], soundfonts=(options["soundfont"],),
+            pictures=options["pictures"], num_pieces=options["pieces"], seconds=options["seconds"],
+            seed=options["seed"], min_players=min(sizes), max_players=max(sizes),
+        )  # fmt: skip
+        yield "made", "urmp", folder, {"labels": ("true", "detected"), "frames_per_second": 0.5}
+
+
+@click.command(help=(__doc__ or "").split("\n\n")[0])
+@click.argument("output", type=click.Path(path_type=Path))
+@click.option("--solos", type=click.Path(path_type=Path), help="Recorded solos, <instrument>/<files>.")
+@click.option("--soundfont", type=click.Path(path_type=Path), help="Held-out soundfont of the made pieces.")
+@click.option("--notes", type=click.Path(path_type=Path), help="Recorded notes, <library>/<instrument>/<files>.")
+@click.option("--libraries", default=HELD_OUT_LIBRARIES, show_default=True, help="Of --notes, those held out.")
+@click.option("--pictures", type=click.Path(path_type=Path), help="Held-out pictures; drawn players if not given.")
+@click.option("--models", default="default,classics,oracles", show_default=True)
+@click.option("--sizes", default="2,3,4", show_default=True, help="Numbers of instruments.")
+@click.option("--mixtures", default=20, show_default=True, help="Mixtures of solos for each number.")
+@click.option("--pieces", default=24, show_default=True, help="Made pieces.")
+@click.option("--seconds", default=16.0, show_default=True, help="Length of a made piece.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--processes", default=available_cores, show_default="one per core", type=click.IntRange(1))
+def main(**options) -> None:
+    tables = []
+    for title, kind, folder, settings in _datasets(options):
+        with TerminalProgress(title, shown=True, unit="tracks") as bar:
+            done = evaluate(
+                kind, folder, options["output"] / title, side="all", models=options["models"],
+                workers=Workers(num_processes=options["processes"]), progress=bar, **settings,
+            )  # fmt: skip
+        tables.append(markdown(title, done))
+        click.echo(f"\n{tables[-1]}\n")
+    (options["output"] / "scoreboard.md").write_text("\n\n".join(tables) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""`av-sep evaluate`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from av_sep.errors import MediaError, ParameterError
+from pipelines.cli_errors import one_line_errors
+from pipelines.cli_workers import make_workers, worker_options
+from pipelines.progress import TerminalProgress
+
+if TYPE_CHECKING:
+    from pipelines.evaluate import Evaluation
+
+_HEADLINE = ("si_sdr_improvement", "sdr_v4", "sdr_v3_segment")
+
+
+@click.command()
+@click.argument("dataset", required=False)
+@click.argument("location", metavar="[DIR]", required=False)
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="A stopped run there goes on.")
+@click.option("--models", help="Names, .keras files, and groups: floors, classics, oracles.  [default: default]")
+@click.option("--labels", default="true", show_default=True, help="Who says what plays: any of true,detected,none,all.")
+@click.option("--estimates", multiple=True, type=click.Path(path_type=Path), help="Folder of stems; may be repeated.")
+@click.option("--references", type=click.Path(path_type=Path), help="The true stems, <track>/<instrument>.wav.")
+@click.option("--split", help="The dataset's default if not given.")
+@click.option("--side", default="test", show_default=True, help="train, validation, test, or all for every track.")
+@click.option("--tracks", "max_tracks", type=click.IntRange(1), help="So many at most, evenly spread.")
+@click.option("--seconds", "max_seconds", type=float, help="So many of every track at most.")
+@click.option("--sample-rate", "sample_rate_hz", default=22050, show_default=True, help="At which all is scored, Hz.")
+@click.option("--channels", "num_channels", default=1, show_default=True, type=click.IntRange(1, 2))
+@click.option("--metrics", "segment_metrics", default="v3_segment,v4", show_default=True, help="Beside SI-SDR and SDR.")
+@click.option("--detector", default="embedded", show_default=True, help="Whose eyes --labels detected means.")
+@click.option("--fps", "frames_per_second", default=1.0, show_default=True, help="Pictures looked at per second.")
+@click.option("--threshold", type=click.FloatRange(0, 1), help="Confidence that an instrument must reach.")
+@click.option("--taxonomy", help="For medleydb and folder: urmp13 (the default) or musdb4.")
+@click.option("--leave-out", multiple=True, metavar="TRACK", help="May be repeated; the page says so.")
+@click.option("--allow-problems", is_flag=True, help="Leave out tracks that cannot be used; the page says so.")
+@click.option("--examples/--no-examples", default=True, help="Best, median and worst stem to be heard on the page.")
+@click.option("--overwrite", is_flag=True, help="Score everything anew.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@worker_options(None)
+def evaluate(
+    dataset, location, output, models, estimates, references, examples, quiet, as_json, debug, processes, runner,
+    runner_options, **settings,
+) -> None:  # fmt: skip
+    """Score models on DATASET (urmp, musdb18, musdb18hq, medleydb, bach10, folder) in DIR, or anyone's stems.
+
+    Every table carries the mixture, static Wiener filters and the ideal ratio mask. A run that was stopped goes on with
+    the same command; models that are added later are scored beside those that are there.
+    """
+
+    def run() -> None:
+        _require_one_kind(dataset, location, estimates, references)
+        from pipelines.evaluate import evaluate as evaluate_models
+        from pipelines.evaluate import evaluate_stems
+
+        workers = make_workers(processes, runner, runner_options)
+        settings["num_examples"] = 3 if examples else 0
+        with TerminalProgress("evaluate", shown=not quiet and sys.stderr.isatty(), unit="tracks") as bar:
+            if references is None:
+                chosen = {"models": models or "default", **settings}
+                done = evaluate_models(dataset, location, output, workers=workers, progress=bar, **chosen)
+            else:
+                chosen = {"models": models or (), **settings}
+                done = evaluate_stems(estimates, references, output, workers=workers, progress=bar, **chosen)
+        if as_json:
+            click.echo(_json(done))
+        elif not quiet:
+            click.echo(_described(done))
+        if done.problems:
+            raise MediaError(f"{len(done.problems)} tracks could not be scored: {'; '.join(done.problems[:3])}")
+
+    one_line_errors(run, debug=debug)
+
+
+def _require_one_kind(dataset, location, estimates, references) -> None:
+    if references is not None:
+        if dataset is not None:
+            raise ParameterError(f"Expected either a dataset or --references. Received: both ({dataset})")
+        return
+    if estimates:
+        raise ParameterError("Expected --references beside --estimates. Received: --estimates alone")
+    if dataset is None or location is None:
+        raise ParameterError("Expected a dataset and its folder, e.g. urmp /data/URMP, or --estimates and --references")
+
+
+def _described(done: "Evaluation") -> str:
+    from pipelines.evaluate.tables import headline
+
+    table = headline(done.summary, *_HEADLINE, systems=done.systems)
+    lines = [table.to_string(index=False), "medians over stems [95 % intervals]; higher is better"]
+    lines += [f"  {remark}" for remark in done.tables.remarks[:12]]
+    if done.num_kept:
+        lines.append(f"{done.num_kept} of {done.num_units} scores were there already")
+    return "\n".join([*lines, f"page: {done.page}"])
+
+
+def _json(done: "Evaluation") -> str:
+    from pipelines.evaluate.tables import strict_json
+
+    summary = json.loads(strict_json(done.summary))
+    return json.dumps({"output": str(done.output), "page": str(done.page), "summary": summary})

@@ -1,0 +1,102 @@
+"""A track's mixture and references in memory, at the rate and channels that everything is scored at."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from av_sep.datasets.track import Track
+from av_sep.errors import MediaError
+from pipelines.track_audio import TrackAudio
+
+# Decoders of lossy formats add or take some samples at the end; a longer difference is another recording.
+_LARGEST_DIFFERENCE_SECONDS = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class TrackSound:
+    """What is scored against.
+
+    Attributes:
+        name: of the track.
+        mixture: `[time, channels]`.
+        references: instrument -> `[time, channels]`.
+        sample_rate_hz: of all of them.
+        remarks: what is odd about the files, one line each.
+    """
+
+    name: str
+    mixture: np.ndarray
+    references: dict[str, np.ndarray]
+    sample_rate_hz: int
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def sounding(self) -> tuple[str, ...]:
+        """Instruments whose reference is not silent throughout: only they can be scored."""
+        return tuple(name for name, reference in self.references.items() if np.any(reference))
+
+
+def read_sound(
+    track: Track, instruments: Sequence[str], sample_rate_hz: int, num_channels: int, max_seconds: float | None
+) -> TrackSound:
+    """Reads a track; parts of one instrument are summed, a missing mixture is the stems' sum.
+
+    Raises:
+        MediaError: where a file cannot be read, or nothing sounds.
+    """
+    sound = _read(track, instruments, sample_rate_hz, num_channels, max_seconds)
+    if not sound.sounding:
+        raise MediaError(f"Expected sound in at least one stem. Received: {track.name}, all silent")
+    return sound
+
+
+def _read(
+    track: Track, instruments: Sequence[str], sample_rate_hz: int, num_channels: int, max_seconds: float | None
+) -> TrackSound:
+    audio = TrackAudio(track, instruments, sample_rate_hz=sample_rate_hz, num_channels=num_channels)
+    limit = math.inf if max_seconds is None else round(max_seconds * sample_rate_hz)
+    mixtures, stems, num_samples = [], [], 0
+    for mixture, parts in audio.blocks():
+        mixtures.append(mixture)
+        stems.append(parts)
+        num_samples += len(mixture)
+        # Stopping early leaves the lengths unknown, which only costs the remarks about them.
+        if num_samples >= limit:
+            break
+    end = int(min(limit, num_samples))
+    references = {name: _joined((part[name] for part in stems), end) for name in instruments}
+    return TrackSound(track.name, _joined(mixtures, end), references, sample_rate_hz, tuple(audio.remarks))
+
+
+def read_estimates(track: Track, sound: TrackSound, max_seconds: float | None) -> dict[str, np.ndarray]:
+    """Somebody's stems of a track, brought to its rate, channels and length.
+
+    Args:
+        track: the stems as parts, by the references' names.
+        sound: what they shall be scored against.
+        max_seconds: how much of the references was read.
+
+    Raises:
+        MediaError: where a file cannot be read, or is not as long as the references.
+    """
+    names = tuple(track.stems)
+    num_channels = sound.mixture.shape[1]
+    read = _read(track, names, sound.sample_rate_hz, num_channels, max_seconds)
+    difference = (len(read.mixture) - len(sound.mixture)) / sound.sample_rate_hz
+    if abs(difference) > _LARGEST_DIFFERENCE_SECONDS:
+        longer = "longer" if difference > 0 else "shorter"
+        raise MediaError(
+            f"Expected estimates as long as the references. Received: {track.name}, {abs(difference):.2f} s {longer}"
+        )
+    return {name: _of_length(stem, len(sound.mixture)) for name, stem in read.references.items()}
+
+
+def _joined(blocks: Iterable[np.ndarray], end: int) -> np.ndarray:
+    return np.concatenate(list(blocks))[:end]
+
+
+def _of_length(waveform: np.ndarray, num_samples: int) -> np.ndarray:
+    missing = max(num_samples - len(waveform), 0)
+    return np.pad(waveform, ((0, missing), (0, 0)))[:num_samples]

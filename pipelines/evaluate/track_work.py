@@ -1,0 +1,111 @@
+"""What a worker does with one track: look at its film if need be, separate it by every system, score, keep."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+from av_sep.media import probe
+from pipelines.evaluate.scoring import Scored, score
+from pipelines.evaluate.sounds import TrackSound, read_sound
+from pipelines.evaluate.systems import CannotSeparate, open_system
+from pipelines.evaluate.units import TrackTask, Unit, read_kept, read_unit, write_kept, write_unit
+from pipelines.evaluate.vision_judgement import VideoJudgement, judge_video
+from pipelines.joint.files import is_joint
+from pipelines.look import Looker
+from pipelines.progress import silent
+
+
+def evaluate_track(task: TrackTask) -> dict[str, Any]:
+    """Scores a track's units, those that are kept already left as they are.
+
+    Returns:
+        JSON-safe: "units", the files of all units; "num_kept", how many were there already.
+
+    Raises:
+        MediaError: where a file of the track cannot be read.
+    """
+    judgement = _look(task) if any(unit.labels == "detected" for unit in task.units) else None
+    sound: TrackSound | None = None
+    num_kept = 0
+    for unit in task.units:
+        told = _told(task, unit, judgement)
+        key = task.key(unit, told or ())
+        if read_unit(task.path(unit), key) is not None:
+            num_kept += 1
+            continue
+        sound = sound or _read(task)
+        write_unit(task.path(unit), key, _scored(task, unit, sound, told))
+    return {"units": [str(task.path(unit)) for unit in task.units], "num_kept": num_kept}
+
+
+def read_judgement(task: TrackTask) -> VideoJudgement | None:
+    """What was seen in the track's film; None where nobody looked."""
+    kept = None if task.track.video is None else read_kept(task.sighting_path, task.sighting_key())
+    return None if kept is None else VideoJudgement.from_json(kept)
+
+
+def estimate_again(task: TrackTask, unit: Unit) -> tuple[TrackSound, dict]:
+    """A unit's estimates, which are not kept, beside what they were scored against."""
+    sound = _read(task)
+    system = open_system(unit.spec, task.config.max_seconds)
+    return sound, system.estimate(sound, unit.labels, told_by(task, unit) or ())
+
+
+def told_by(task: TrackTask, unit: Unit) -> tuple[str, ...] | None:
+    """What a finished unit was told to play; None where nobody could say."""
+    return _told(task, unit, read_judgement(task) if unit.labels == "detected" else None)
+
+
+def _look(task: TrackTask) -> VideoJudgement | None:
+    """What the vision stage sees in the film, now or earlier; None without a film."""
+    if task.track.video is None:
+        return None
+    judgement = read_judgement(task)
+    if judgement is None:
+        config = task.config
+        looker = _looker(config.detector, config.frames_per_second, config.threshold)
+        info = probe(task.track.video)
+        sighting = looker.look(task.track.video, info, silent)
+        # A joint model judges whole pictures: it has no boxes to compare.
+        has_boxes = not is_joint(config.detector)
+        judgement = judge_video(
+            task.track, task.instruments, info, sighting, config.frames_per_second, compare_boxes=has_boxes
+        )
+        write_kept(task.sighting_path, task.sighting_key(), judgement.to_json())
+    return judgement
+
+
+@lru_cache(maxsize=1)
+def _looker(detector: str, frames_per_second: float, threshold: float | None) -> Looker:
+    return Looker(detector, frames_per_second=frames_per_second, threshold=threshold)
+
+
+def _told(task: TrackTask, unit: Unit, judgement: VideoJudgement | None) -> tuple[str, ...] | None:
+    """What is said to play; None where nobody can say."""
+    if unit.labels == "detected":
+        return None if judgement is None else judgement.labels.instruments
+    return () if unit.labels in ("none", "all") else task.instruments
+
+
+def _read(task: TrackTask) -> TrackSound:
+    config = task.config
+    return read_sound(task.track, task.instruments, config.sample_rate_hz, config.num_channels, config.max_seconds)
+
+
+def _scored(task: TrackTask, unit: Unit, sound: TrackSound, told: Sequence[str] | None) -> Scored:
+    if told is None:
+        return Scored(left_out="there is no film to see what plays")
+    system = open_system(unit.spec, task.config.max_seconds)
+    started = time.perf_counter()
+    try:
+        estimates = system.estimate(sound, unit.labels, told)
+    except CannotSeparate as reason:
+        return Scored(left_out=str(reason))
+    seconds = time.perf_counter() - started
+    keys = {"track": task.track.name, "system": unit.spec.info.name, "labels": unit.labels}
+    with threadpool_limits(task.num_threads):
+        return replace(score(sound, estimates, task.config.segment_metrics, keys), seconds=seconds)
