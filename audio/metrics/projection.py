@@ -12,12 +12,15 @@ class DelayedReferences:
     """The space that references delayed by 0 to num_taps - 1 samples span: everything FIR filters can make of them.
 
     Signals count as zero before their first and after their last sample, so a projection is num_taps - 1 samples longer
-    than the references. The normal equations are solved by one Cholesky factorization for all signals. Their matrix,
-    made of Toeplitz blocks of the references' correlations, is numerically singular where references leave a band
-    empty, as resampled sounds do that fade in and out within the segment (the edges of an abrupt cut fill every band),
-    and where one is a filtered copy of another. Then the filters are not unique, but the projection is. Where the
-    factorization fails, float64's epsilon times 10, 100, ... is added to the diagonal, which is 1, until it works: a
-    white noise some 140 dB below each reference, that forbids the filters to live on rounding errors.
+    than the references. The normal equations are solved by one Cholesky factorization for all signals. Their matrix is
+    made of Toeplitz blocks of the references' correlations.
+
+    It is numerically singular where one reference is a filtered copy of another, and where references leave a band
+    empty down to rounding errors. Recordings, with their noise, do not, nor does anything that is cut off at the edge
+    of the segment, because an edge fills every band; resampled sounds that fade in and out within it may. Then filters
+    that live on rounding errors would explain a little of everything. They are forbidden as gently as possible: where
+    the factorization fails, float64's epsilon times 10, 100, ... is added to the diagonal, which is 1, until it works.
+    The first of these amounts to white noise 147 dB below each reference.
 
     Args:
         references: `[num_sources, time]`, each of unit energy.

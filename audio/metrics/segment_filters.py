@@ -36,8 +36,9 @@ def bss_eval_v3_segment(
 
     Scores depend neither on a gain common to everything nor on the gain of any single signal. A reference against
     itself scores above 100 dB, how far above being a matter of rounding. Where the references can be told apart
-    numerically, the scores are those of mir_eval's `bss_eval_sources` (0.8 at the latest); where not, see
-    `audio.metrics.projection`. The authors' own code averages by the mean: `SegmentScores.mean_over_segments`.
+    numerically, the scores are those of mir_eval's `bss_eval_sources` (0.8 at the latest); where not, which takes
+    synthetic sounds, see `DelayedReferences`. The authors' own code averages by the mean, as does
+    `SegmentScores.mean_over_segments`.
 
     Args:
         references: `[num_sources, time, channels]`.

@@ -83,3 +83,12 @@ def test_filters_that_fit_no_segment_are_refused(filter_taps):
     sound = np.ones((2, 9, 1))
     with pytest.raises(ParameterError, match=f"from 1 to the 9 samples of a segment. Received: .*={filter_taps}"):
         bss_eval_v3_segment(sound, sound, 9, segment_seconds=1, filter_taps=filter_taps)
+
+
+def test_lengths_are_rounded_to_samples(rng):
+    """0.29 * 100 is 28.999999999999996."""
+    sound = rng.normal(size=(2, 90, 1))
+    segments = bss_eval_v3_segment(sound, sound, 100, segment_seconds=0.29, filter_taps=4)
+    np.testing.assert_allclose(segments.start_seconds, [0, 0.29, 0.58])
+    windows = bss_eval_v4(sound, sound, 100, window_seconds=0.29, hop_seconds=0.29)
+    np.testing.assert_allclose(windows.start_seconds, [0, 0.29, 0.58])
