@@ -18,11 +18,15 @@ from audio.layers import AppendDifference, CenterCropLike, Decimate, StackSource
 from audio.losses import MultiResolutionSTFT, NegativeSISDR, NegativeSNR, WaveformL1, WaveformMSE, WaveformSSE
 from audio.spectrogram_layers import MagnitudePicture, MaskedWaveforms, SigmoidMasks, SoftmaxMasks, Spectrum
 from audio.spectrogram_unet import SpectrogramUNet
+from audio.tagger.layers import AttentionPooling, LogMelPicture
+from audio.tagger.network import InstrumentTagger
 from audio.wave_unet import WaveUNet
 
 # Keras saves TensorFlow's variables by an `np.array` that NumPy 2 warns about.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 FEATURES, LABELS, ESTIMATES, MIXTURE = (None, 6), (3,), (3, None, 2), (None, 2)
+WAVEFORM = (None,)
+LOG_MEL = {"sample_rate_hz": 2000, "frame_length": 8, "hop_length": 2, "num_mels": 2, "low_hz": 10.0}
 SPECTRUM, LOGITS, MASKS = (None, 5, 2, 2), (None, 4, 6), (None, 4, 3, 2)
 TINY = {
     "source_names": ("violin", "flute", "tuba"),
@@ -63,6 +67,17 @@ TINY_SPECTROGRAM = {
     "gate": True,
     "mixture_consistency": True,
 }
+TINY_TAGGER = {
+    "instruments": ("violin", "flute", "tuba"),
+    "sample_rate_hz": 8000,
+    "window_samples": 2048,
+    "frame_length": 256,
+    "hop_length": 128,
+    "num_mels": 24,
+    "filters": (3, 5),
+    "dense_units": 7,
+    "dropout": 0.1,
+}
 # Class, arguments that all differ from the defaults, shapes of the inputs without the batch axis.
 LAYERS = [
     (Decimate, {}, (FEATURES,)),
@@ -78,6 +93,8 @@ LAYERS = [
     (SigmoidMasks, {"num_sources": 3}, (LOGITS,)),
     (SoftmaxMasks, {"num_sources": 3}, (LOGITS, LABELS)),
     (MaskedWaveforms, {"frame_length": 8, "hop_length": 2}, (MASKS, SPECTRUM, MIXTURE)),
+    (AttentionPooling, {"units": 3}, (FEATURES,)),
+    (LogMelPicture, LOG_MEL, (WAVEFORM,)),
 ]
 NAMED = {"name": "loss", "reduction": "sum"}
 LOSSES = [
@@ -89,7 +106,7 @@ LOSSES = [
     (MultiResolutionSTFT, {"floor_db": -17.5, "resolutions": [[64, 40, 8]], **NAMED}),
 ]
 NETWORKS = [(WaveUNet, TINY), (SpectrogramUNet, TINY_SPECTROGRAM)]
-OTHERS = [*NETWORKS, *LOSSES]
+OTHERS = [*NETWORKS, *LOSSES, (InstrumentTagger, TINY_TAGGER)]
 CASES = [(cls, arguments) for cls, arguments, _ in LAYERS] + OTHERS
 LISTED = pytest.mark.parametrize(("cls", "arguments"), CASES, ids=[cls.__name__ for cls, _ in CASES])
 

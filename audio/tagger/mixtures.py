@@ -1,0 +1,157 @@
+"""Windows to train and calibrate the tagger on: solo lines of a bank summed, in rooms and on microphones of all kinds.
+
+Every example is a pure function of (seed, index), so that a run can stop anywhere and go on with the same data.
+
+Conventions: waveforms are float32 `[time]`, labels float32 `[num_instruments]`; curves are gains over the bins of a
+real FFT.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.fft
+
+from av_sep.datasets.solo_bank import SoloBank
+
+_NUM_EQ_POINTS = 9
+_LOWEST_EQ_HZ = 60.0
+_NUM_EQ_STEPS = 1000  # finer than any filter that colours sound
+
+
+@dataclass(frozen=True)
+class WindowConfig:
+    """How windows are drawn.
+
+    Attributes:
+        num_samples: length of a window.
+        num_instruments_weights: chance of 0, 1, 2, … instruments; with none there is noise alone.
+        second_player_probability: chance that an instrument is played by two.
+        level_spread_db: standard deviation of a player's level around the common one.
+        max_shift_semitones: largest change of speed and pitch.
+        player_eq_db: standard deviation of the colour of each player, at points spread over the logarithmic frequency.
+        recording_eq_db: the same of the recording as a whole.
+        room_probability: chance that all play in a small synthetic room.
+        lowpass_probability: chance that the recording ends somewhere between 3.5 kHz and half the sample rate.
+        noise_db: lowest and highest level of the recording's noise relative to the music.
+    """
+
+    num_samples: int
+    num_instruments_weights: tuple[float, ...] = (0.02, 0.2, 0.24, 0.24, 0.18, 0.12)
+    second_player_probability: float = 0.12
+    level_spread_db: float = 4.0
+    max_shift_semitones: float = 1.5
+    player_eq_db: float = 4.0
+    recording_eq_db: float = 3.0
+    room_probability: float = 0.6
+    lowpass_probability: float = 0.15
+    noise_db: tuple[float, float] = (-70.0, -20.0)
+
+
+SourceFilter = Callable[[str, str], bool]  # whether to use a source, by its instrument and its own name
+
+
+def filter_sources(bank: SoloBank, wanted: SourceFilter) -> SoloBank:
+    """The bank with the sources that are wanted, and the instruments that have any."""
+    lines = {
+        instrument: {source: line for source, line in sources.items() if wanted(instrument, source)}
+        for instrument, sources in bank.lines.items()
+    }
+    return SoloBank(bank.sample_rate_hz, {instrument: sources for instrument, sources in lines.items() if sources})
+
+
+def make_windows(
+    bank: SoloBank, instruments: Sequence[str], config: WindowConfig, *, seed: int, index: int, batch_size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Batch number `index` of the endless stream that `seed` names.
+
+    Returns:
+        (waveforms float32 `[batch, time]`, labels float32 `[batch, num_instruments]`).
+    """
+    rngs = [np.random.default_rng((seed, index, item)) for item in range(batch_size)]
+    waveforms, labels = zip(*(make_window(bank, instruments, config, rng) for rng in rngs))
+    return np.stack(waveforms), np.stack(labels)
+
+
+def make_window(
+    bank: SoloBank, instruments: Sequence[str], config: WindowConfig, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """One window `[time]` and its labels `[num_instruments]`."""
+    available = [name for name in instruments if name in bank.lines]
+    weights = np.asarray(config.num_instruments_weights[: len(available) + 1])
+    num_playing = rng.choice(len(weights), p=weights / weights.sum())
+    chosen = [available[i] for i in rng.choice(len(available), size=num_playing, replace=False)]
+    labels = np.array([name in chosen for name in instruments], np.float32)
+    spectrum = np.zeros(config.num_samples // 2 + 1, np.complex64)
+    for name in chosen:
+        for _ in range(1 + (rng.random() < config.second_player_probability)):
+            player = scipy.fft.rfft(draw_player(bank, name, config, rng))
+            spectrum += player * random_eq(config.num_samples, bank.sample_rate_hz, config.player_eq_db, rng)
+    return record(spectrum, bank.sample_rate_hz, config, rng), labels
+
+
+def draw_player(bank: SoloBank, instrument: str, config: WindowConfig, rng: np.random.Generator) -> np.ndarray:
+    """A stretch of one instrument `[time]` at about unit RMS, with its own pitch shift and level."""
+    lines = bank.lines[instrument]
+    lengths = np.array([len(line) for line in lines.values()], np.float64)
+    # The square root keeps a small library audible beside a large one.
+    source = rng.choice(list(lines), p=np.sqrt(lengths) / np.sqrt(lengths).sum())
+    speed = 2 ** (rng.uniform(-1, 1) * config.max_shift_semitones / 12)
+    num_read = int(config.num_samples * speed) + 2
+    start = int(rng.integers(max(len(lines[source]) - num_read, 0) + 1))
+    waveform = np.resize(np.asarray(lines[source][start : start + num_read], np.float32), num_read)
+    waveform = np.interp(np.arange(config.num_samples) * speed, np.arange(num_read), waveform)
+    rms = np.sqrt(np.mean(waveform**2)) + 1e-6
+    return (waveform / rms * 10 ** (rng.normal(0, config.level_spread_db) / 20)).astype(np.float32)
+
+
+def record(
+    spectrum: np.ndarray, sample_rate_hz: int, config: WindowConfig, rng: np.random.Generator
+) -> np.ndarray:
+    """The waveform `[time]` of a sum of players, coloured, in a room, with noise; its peak is at most 1."""
+    spectrum = spectrum * random_eq(config.num_samples, sample_rate_hz, config.recording_eq_db, rng)
+    if rng.random() < config.lowpass_probability:
+        bins_hz = np.arange(len(spectrum), dtype=np.float32) * np.float32(sample_rate_hz / config.num_samples)
+        spectrum /= np.sqrt(1 + (bins_hz / np.float32(rng.uniform(3500.0, sample_rate_hz / 2))) ** 16)
+    if rng.random() < config.room_probability:
+        # A circular convolution: the end of the window rings at its beginning, as what came before it would.
+        spectrum *= scipy.fft.rfft(room_response(config.num_samples, sample_rate_hz, rng))
+    level = np.sqrt(np.mean(np.abs(spectrum) ** 2)) or 1.0
+    noise = coloured_noise(len(spectrum), rng)
+    spectrum += noise * np.float32(level * 10 ** (rng.uniform(*config.noise_db) / 20))
+    waveform = scipy.fft.irfft(spectrum, config.num_samples)
+    return (waveform / max(np.abs(waveform).max(), 1e-9)).astype(np.float32)
+
+
+def room_response(num_samples: int, sample_rate_hz: int, rng: np.random.Generator) -> np.ndarray:
+    """A direct path and a decaying noise tail (Moorer 1979) of 0.15 to 0.9 s RT60, float32 `[num_samples]`."""
+    rt60_seconds = rng.uniform(0.15, 0.9)
+    time = np.arange(min(int(rt60_seconds * sample_rate_hz), num_samples), dtype=np.float32) / sample_rate_hz
+    tail = rng.standard_normal(len(time), np.float32) * 10 ** (-3 * time / rt60_seconds)
+    response = np.zeros(num_samples, np.float32)
+    response[: len(time)] = tail * (10 ** (rng.uniform(-16, 0) / 20) / np.sqrt(np.sum(tail**2)))
+    response[0] += 1.0
+    return response
+
+
+def random_eq(num_samples: int, sample_rate_hz: int, spread_db: float, rng: np.random.Generator) -> np.ndarray:
+    """A random gain over the bins of `num_samples`, float32, between points of normal height over log frequency."""
+    heights_db = rng.normal(0, spread_db, _NUM_EQ_POINTS)
+    curve_db = np.interp(np.linspace(0, _NUM_EQ_POINTS - 1, _NUM_EQ_STEPS), np.arange(_NUM_EQ_POINTS), heights_db)
+    return (10 ** (curve_db / 20)).astype(np.float32)[_eq_steps(num_samples, sample_rate_hz)]
+
+
+@functools.lru_cache(maxsize=4)
+def _eq_steps(num_samples: int, sample_rate_hz: int) -> np.ndarray:
+    """Which of `_NUM_EQ_STEPS` steps of log frequency each bin stands on; a logarithm per example would cost more."""
+    bins_hz = np.maximum(np.arange(num_samples // 2 + 1) * sample_rate_hz / num_samples, _LOWEST_EQ_HZ)
+    place = np.log(bins_hz / _LOWEST_EQ_HZ) / np.log(sample_rate_hz / 2 / _LOWEST_EQ_HZ)
+    return np.round(place * (_NUM_EQ_STEPS - 1)).astype(np.int64)
+
+
+def coloured_noise(num_bins: int, rng: np.random.Generator) -> np.ndarray:
+    """A spectrum of noise, complex64 `[num_bins]` of unit mean power, falling by 0 to 6 dB per octave."""
+    noise = rng.standard_normal(2 * num_bins, np.float32).view(np.complex64)
+    noise[1:] *= np.arange(1, num_bins, dtype=np.float32) ** np.float32(-rng.uniform(0, 1))
+    return noise / np.sqrt(np.mean(np.abs(noise) ** 2))

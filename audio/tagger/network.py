@@ -1,0 +1,106 @@
+"""The tagger's network: a convolutional network on a mel picture of one window, one logit per instrument.
+
+Conventions: waveforms are float32 `[batch, window_samples]`, one channel, at any level; outputs are logits `[batch,
+num_instruments]` in the order of `instruments`, each by itself, as several instruments may play at once.
+
+References:
+    Y. Han, J. Kim, K. Lee, "Deep convolutional neural networks for predominant instrument recognition in polyphonic
+    music", IEEE/ACM TASLP 25(1), 2017 (3x3 convolutions on a mel spectrogram of about a second, one sigmoid each).
+"""
+
+import keras
+
+from audio.tagger.layers import AttentionPooling, LogMelPicture
+from av_sep.errors import ParameterError
+
+
+@keras.saving.register_keras_serializable(package="av_sep")
+class InstrumentTagger(keras.Model):
+    """Mel picture, blocks of 3x3 convolutions that halve time and pitch, a dense layer per moment, attention over time.
+
+    Args:
+        instruments: names in output order; the model's own copy of its taxonomy.
+        sample_rate_hz: rate of the sound it was made for.
+        window_samples: length of what it hears at a time.
+        frame_length: samples in an STFT frame.
+        hop_length: samples from one STFT frame to the next.
+        num_mels: bands of the picture.
+        filters: of the blocks; every block halves the bands, all but the last two halve the frames.
+        dense_units: features of a moment.
+        dropout: rate before and after the dense layer, in training.
+        name: of the Keras model.
+
+    Raises:
+        ParameterError: for a window too short or bands too few for the blocks.
+    """
+
+    def __init__(
+        self,
+        instruments,
+        *,
+        sample_rate_hz=16000,
+        window_samples=49152,
+        frame_length=2048,
+        hop_length=1024,
+        num_mels=96,
+        filters=(24, 48, 96, 128),
+        dense_units=160,
+        dropout=0.3,
+        name=None,
+    ):
+        options = {
+            "instruments": tuple(instruments),
+            "sample_rate_hz": sample_rate_hz,
+            "window_samples": window_samples,
+            "frame_length": frame_length,
+            "hop_length": hop_length,
+            "num_mels": num_mels,
+            "filters": tuple(filters),
+            "dense_units": dense_units,
+            "dropout": dropout,
+        }
+        fewest = 2 ** len(options["filters"])
+        if window_samples < hop_length * fewest or num_mels < fewest:
+            raise ParameterError(
+                f"Expected at least {fewest} frames and bands for {len(options['filters'])} blocks."
+                f" Received: window_samples={window_samples}, hop_length={hop_length}, num_mels={num_mels}"
+            )
+
+        # === Functional model ===
+        waveform = keras.Input((window_samples,), name="waveform")
+        picture = LogMelPicture(sample_rate_hz, frame_length, hop_length, num_mels, name="picture")(waveform)
+        super().__init__(inputs=waveform, outputs=_classify(picture, options), name=name)
+
+        # === Config ===
+        self.options = options
+
+    @property
+    def instruments(self) -> tuple[str, ...]:
+        """Names in output order."""
+        return self.options["instruments"]
+
+    def get_config(self):
+        lists = {"instruments": list(self.instruments), "filters": list(self.options["filters"])}
+        return {"name": self.name, **self.options, **lists}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        return cls(**config)
+
+
+def _classify(picture, options):
+    """Logits `[batch, num_instruments]` of a picture."""
+    features = picture
+    num_time_halvings = len(options["filters"]) - 2
+    for level, num_filters in enumerate(options["filters"]):
+        features = keras.layers.Conv2D(num_filters, 3, padding="same", use_bias=False, name=f"conv_{level}")(features)
+        features = keras.layers.BatchNormalization(name=f"norm_{level}")(features)
+        features = keras.layers.ReLU(name=f"relu_{level}")(features)
+        pool = (2 if level < num_time_halvings else 1, 2)
+        features = keras.layers.MaxPooling2D(pool, name=f"pool_{level}")(features)
+    num_frames, num_bands, num_filters = features.shape[1:]
+    moments = keras.layers.Reshape((num_frames, num_bands * num_filters), name="moments")(features)
+    moments = keras.layers.Dropout(options["dropout"], name="dropout_in")(moments)
+    moments = keras.layers.Dense(options["dense_units"], activation="relu", name="dense")(moments)
+    moments = keras.layers.Dropout(options["dropout"], name="dropout_out")(moments)
+    return AttentionPooling(len(options["instruments"]), name="instruments")(moments)

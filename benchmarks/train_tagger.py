@@ -1,0 +1,225 @@
+"""Trains and calibrates the audio tagger on mixtures of a bank of solo lines (see `benchmarks/make_solo_bank.py`).
+
+    python benchmarks/train_tagger.py train --bank BANK --output FIRST --steps 500 --leave-out FluidR3,MuseScore_General
+    python benchmarks/train_tagger.py calibrate --bank BANK --run FIRST --sources FluidR3,MuseScore_General
+    python benchmarks/train_tagger.py train --bank BANK --output SECOND --steps 800 --start FIRST
+    python benchmarks/train_tagger.py pack --run SECOND --calibration FIRST/calibration.json --output DIRECTORY
+
+Two stages, so that calibration costs no data: the first is trained without two soundfonts, and how sure it may be is
+measured on them, sounds it never heard; the second goes on from there with every source, and keeps that calibration.
+A run that was stopped goes on where it ended. Every batch is a pure function of (seed, step).
+"""
+
+import json
+import multiprocessing
+import os
+import time
+from pathlib import Path
+from queue import Full
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import click  # noqa: E402
+import numpy as np  # noqa: E402
+from scipy.optimize import minimize  # noqa: E402
+from scipy.special import expit  # noqa: E402
+
+from audio.tagger.mixtures import SoloBank, WindowConfig, filter_sources, make_windows  # noqa: E402
+from av_sep.datasets.solo_bank import open_bank  # noqa: E402
+from av_sep.instruments import URMP_13  # noqa: E402
+
+BATCH_SIZE = 32
+PEAK_RATE = 2e-3
+WARM_UP_STEPS = 50
+SAVE_EVERY = 50
+CALIBRATION_SEED = 1_000_003
+CALIBRATION_BATCHES = 60
+QUEUE_LENGTH = 8
+SETTINGS = ("steps", "seed", "leave_out")
+
+
+def make_network():
+    """The tagger as it is packaged."""
+    from audio.tagger.network import InstrumentTagger
+
+    return InstrumentTagger(URMP_13.names)
+
+
+def open_sources(bank_dir: Path, *, leave_out: frozenset[str] = frozenset(), only: frozenset[str] = frozenset()):
+    """The bank's training split without some sources, or with some only."""
+    bank = open_bank(bank_dir, "train")
+    return filter_sources(bank, lambda _, source: source not in leave_out and (not only or source in only))
+
+
+def split_names(text: str) -> frozenset[str]:
+    """Names of a comma-separated list."""
+    return frozenset(filter(None, text.split(",")))
+
+
+def _produce(queue, bank_dir: Path, leave_out: frozenset[str], seed: int, first: int, last: int, samples: int) -> None:
+    bank, config = open_sources(bank_dir, leave_out=leave_out), WindowConfig(samples)
+    parent = multiprocessing.parent_process()
+    for index in range(first, last):
+        batch = make_windows(bank, URMP_13.names, config, seed=seed, index=index, batch_size=BATCH_SIZE)
+        while parent is not None and parent.is_alive():
+            try:
+                queue.put(batch, timeout=5)
+                break
+            except Full:
+                continue
+
+
+def batches(bank_dir: Path, leave_out: frozenset[str], seed: int, first: int, last: int, num_samples: int):
+    """Batches `first` to `last` of a run, made by another process."""
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue(QUEUE_LENGTH)
+    arguments = (queue, bank_dir, leave_out, seed, first, last, num_samples)
+    worker = context.Process(target=_produce, args=arguments, daemon=True)
+    worker.start()
+    for _ in range(first, last):
+        yield queue.get()
+    worker.join()
+
+
+def _compile(network, steps: int) -> None:
+    import keras
+
+    warm_up = min(WARM_UP_STEPS, steps // 4)
+    rate = keras.optimizers.schedules.CosineDecay(
+        1e-5, steps - warm_up, alpha=0.01, warmup_target=PEAK_RATE, warmup_steps=warm_up
+    )
+    network.compile(keras.optimizers.Adam(rate), keras.losses.BinaryCrossentropy(from_logits=True))
+
+
+def _resume(network, run: Path, start: Path | None) -> int:
+    """Loads what a run has, or where it starts from, and returns the number of steps done."""
+    state = run / "state.json"
+    if state.exists():
+        import keras
+
+        loaded = keras.saving.load_model(run / "latest.keras")
+        network.set_weights(loaded.get_weights())
+        network.optimizer.build(network.trainable_variables)
+        for variable, value in zip(network.optimizer.variables, loaded.optimizer.variables, strict=True):
+            variable.assign(value)
+        return json.loads(state.read_text())["step"]
+    if start is not None:
+        network.load_weights(start / "final.weights.h5")
+    return 0
+
+
+def _limit_threads() -> None:
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+@click.group(help=__doc__)
+def main() -> None:
+    pass
+
+
+@main.command()
+@click.option("--bank", required=True, type=click.Path(path_type=Path))
+@click.option("--output", required=True, type=click.Path(path_type=Path))
+@click.option("--steps", default=1000, show_default=True)
+@click.option("--seed", default=0, show_default=True)
+@click.option("--leave-out", default="", help="Sources not to train on, by name.")
+@click.option("--start", type=click.Path(path_type=Path), help="Run whose final weights to start from.")
+def train(bank: Path, output: Path, steps: int, seed: int, leave_out: str, start: Path | None) -> None:
+    """Train one stage."""
+    _limit_threads()
+    output.mkdir(parents=True, exist_ok=True)
+    network = make_network()
+    _compile(network, steps)
+    step, losses, began = _resume(network, output, start), [], time.perf_counter()
+    (output / "config.json").write_text(json.dumps({"steps": steps, "seed": seed, "leave_out": leave_out}))
+    stream = batches(bank, split_names(leave_out), seed, step, steps, network.options["window_samples"])
+    for waveforms, labels in stream:
+        losses.append(float(network.train_on_batch(waveforms, labels)))
+        step += 1
+        if step % SAVE_EVERY == 0 or step == steps:
+            network.save(output / "latest.keras")
+            (output / "state.json").write_text(json.dumps({"step": step}))
+            minutes = (time.perf_counter() - began) / 60
+            with (output / "history.csv").open("a") as history:
+                history.write(f"{step},{np.mean(losses):.4f},{minutes:.2f}\n")
+            click.echo(f"step {step}: loss {np.mean(losses):.4f}, {minutes:.1f} min")
+            losses.clear()
+    network.save_weights(output / "final.weights.h5")
+
+
+def fit_calibration(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
+    """Temperature and bias per instrument that make `sigmoid(logit / temperature + bias)` likeliest.
+
+    The biases are held to 0 as by one example of each kind in twenty, for a bias fits the sources it was measured on.
+
+    Args:
+        logits: `[num_windows, num_instruments]`.
+        labels: 0 or 1 of the same shape.
+
+    References:
+        C. Guo, G. Pleiss, Y. Sun, K. Weinberger, "On calibration of modern neural networks", ICML 2017 (temperature).
+    """
+
+    def objective(parameters: np.ndarray) -> float:
+        scaled = logits * np.exp(-parameters[0]) + parameters[1:]
+        loss = np.logaddexp(0.0, scaled) - labels * scaled
+        return float(loss.mean() * labels.shape[1] + 0.05 * np.sum(parameters[1:] ** 2))
+
+    best = minimize(objective, np.zeros(1 + labels.shape[1]), method="L-BFGS-B").x
+    return float(np.exp(best[0])), best[1:]
+
+
+def predict_left_out(network, bank: SoloBank, num_batches: int) -> tuple[np.ndarray, np.ndarray]:
+    """Logits and labels `[num_windows, num_instruments]` of mixtures of a bank that was not trained on."""
+    config, logits, labels = WindowConfig(network.options["window_samples"]), [], []
+    for index in range(num_batches):
+        waveforms, truth = make_windows(
+            bank, URMP_13.names, config, seed=CALIBRATION_SEED, index=index, batch_size=BATCH_SIZE
+        )
+        logits.append(network.predict_on_batch(waveforms))
+        labels.append(truth)
+    return np.concatenate(logits), np.concatenate(labels)
+
+
+@main.command()
+@click.option("--bank", required=True, type=click.Path(path_type=Path))
+@click.option("--run", required=True, type=click.Path(path_type=Path))
+@click.option("--sources", required=True, help="Sources that the run left out, by name.")
+def calibrate(bank: Path, run: Path, sources: str) -> None:
+    """Measure how sure a stage may be, on sources that it left out."""
+    _limit_threads()
+    left_out = split_names(sources)
+    if not left_out <= split_names(json.loads((run / "config.json").read_text())["leave_out"]):
+        raise click.ClickException(f"Expected sources that the run left out. Received: {sources}")
+    network = make_network()
+    network.load_weights(run / "final.weights.h5")
+    logits, labels = predict_left_out(network, open_sources(bank, only=left_out), CALIBRATION_BATCHES)
+    temperature, bias = fit_calibration(logits, labels)
+    before = np.mean(np.abs(expit(logits) - labels))
+    after = np.mean(np.abs(expit(logits / temperature + bias) - labels))
+    result = {"temperature": round(temperature, 4), "bias": [round(float(value), 4) for value in bias]}
+    (run / "calibration.json").write_text(json.dumps(result))
+    np.savez(run / "left_out.npz", logits=logits, labels=labels)
+    click.echo(f"{result}\nmean error {before:.4f}, calibrated {after:.4f}")
+
+
+@main.command()
+@click.option("--run", required=True, type=click.Path(path_type=Path))
+@click.option("--calibration", required=True, type=click.Path(path_type=Path))
+@click.option("--output", required=True, type=click.Path(path_type=Path))
+def pack(run: Path, calibration: Path, output: Path) -> None:
+    """Write the packaged form of a stage."""
+    from audio.tagger.packaged import save_tagger
+
+    network = make_network()
+    network.load_weights(run / "final.weights.h5")
+    values = json.loads(calibration.read_text())
+    training = json.loads((run / "config.json").read_text())
+    save_tagger(network, output, values["temperature"], values["bias"], training=training)
+
+
+if __name__ == "__main__":
+    main()

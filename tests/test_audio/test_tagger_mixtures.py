@@ -1,0 +1,88 @@
+"""Windows that the tagger is trained on: labels true to what sounds, chance from the seed alone."""
+
+import json
+
+import numpy as np
+import pytest
+
+from audio.tagger.mixtures import WindowConfig, coloured_noise, filter_sources, make_windows, random_eq, room_response
+from av_sep.datasets.solo_bank import open_bank
+
+RATE_HZ, NUM_SAMPLES = 8000, 8192
+HZ = {"cello": 200, "flute": 900, "oboe": 2100}
+NAMES = ("flute", "tuba", "oboe", "cello")  # no line for the tuba
+PLAIN = {
+    "second_player_probability": 0.0,
+    "max_shift_semitones": 0.0,
+    "room_probability": 0.0,
+    "lowpass_probability": 0.0,
+    "noise_db": (-70.0, -60.0),
+}
+
+
+@pytest.fixture(scope="module")
+def bank(tmp_path_factory):
+    """Every instrument a tone of its own, in two sources."""
+    root = tmp_path_factory.mktemp("bank")
+    (root / "bank.json").write_text(json.dumps({"sample_rate_hz": RATE_HZ}))
+    for name, hz in HZ.items():
+        for source, num_samples in (("first", 30_000), ("second", 5_000)):
+            folder = root / "train" / name
+            folder.mkdir(parents=True, exist_ok=True)
+            wave = 9000 * np.sin(2 * np.pi * hz * np.arange(num_samples) / RATE_HZ)
+            np.save(folder / f"{source}.npy", wave.astype(np.int16))
+    return open_bank(root, "train")
+
+
+def test_labels_name_exactly_the_instruments_that_sound(bank):
+    config = WindowConfig(NUM_SAMPLES, num_instruments_weights=(0.2, 0.3, 0.3, 0.2), **PLAIN)
+    waveforms, labels = make_windows(bank, NAMES, config, seed=1, index=0, batch_size=48)
+    assert waveforms.shape == (48, NUM_SAMPLES) and labels.shape == (48, 4)
+    power = np.abs(np.fft.rfft(waveforms * np.hanning(NUM_SAMPLES), axis=1)) ** 2
+    hz = np.fft.rfftfreq(NUM_SAMPLES, 1 / RATE_HZ)
+    for slot, name in enumerate(NAMES):
+        near = np.abs(hz - HZ.get(name, 3000)) < 12
+        share = power[:, near].max(axis=1) / np.median(power, axis=1)
+        np.testing.assert_array_equal(share > 3e4, labels[:, slot] == 1, err_msg=name)
+    assert set(labels.sum(axis=1)) == {0, 1, 2, 3} and not labels[:, 1].any()
+    np.testing.assert_allclose(np.abs(waveforms).max(axis=1), 1, atol=1e-5)
+
+
+def test_a_batch_follows_from_seed_and_index_alone(bank):
+    config = WindowConfig(NUM_SAMPLES)
+    first, again, next_one, other = (
+        make_windows(bank, NAMES, config, seed=seed, index=index, batch_size=3)[0]
+        for seed, index in ((0, 5), (0, 5), (0, 6), (1, 5))
+    )
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - next_one).max() > 0.1 and np.abs(first - other).max() > 0.1
+    assert np.isfinite(first).all()
+
+
+def test_sources_that_are_not_wanted_are_not_drawn(bank):
+    only = filter_sources(bank, lambda instrument, source: instrument != "oboe" and source == "second")
+    assert {name: list(lines) for name, lines in only.lines.items()} == {"cello": ["second"], "flute": ["second"]}
+    config = WindowConfig(NUM_SAMPLES, **PLAIN)
+    assert not make_windows(only, NAMES, config, seed=0, index=0, batch_size=24)[1][:, 2].any()
+
+
+def test_eq_has_the_wanted_spread_and_is_smooth(rng):
+    curves_db = np.array([20 * np.log10(random_eq(NUM_SAMPLES, RATE_HZ, 4.0, rng)) for _ in range(300)])
+    assert curves_db.shape[1] == NUM_SAMPLES // 2 + 1
+    assert abs(curves_db.mean()) < 0.3 and curves_db[:, -1].std() == pytest.approx(4.0, rel=0.15)
+    assert np.abs(np.diff(curves_db[:, 200:], axis=1)).max() < 1.0
+    assert np.abs(curves_db[:, -1] - curves_db[:, 300]).mean() > 2.0
+
+
+def test_room_rings_for_its_time_and_keeps_the_direct_path(rng):
+    response = room_response(NUM_SAMPLES, RATE_HZ, rng)
+    assert response.shape == (NUM_SAMPLES,) and response[0] > 0.7
+    energy = np.add.reduceat(response[1:] ** 2, range(0, 1200, 200))
+    assert np.all(np.diff(energy[:4]) < 0)
+
+
+def test_noise_has_unit_power_and_falls_with_frequency(rng):
+    noise = np.stack([coloured_noise(2000, rng) for _ in range(50)])
+    power = np.abs(noise) ** 2
+    np.testing.assert_allclose(power.mean(axis=1), 1, rtol=1e-4)
+    assert power[:, 1:50].mean() > 3 * power[:, 1000:].mean()
