@@ -7,7 +7,7 @@ Conventions:
     What has no score is NaN in arrays of scores, and a ParameterError where a function returns one number. A wholly
     silent reference never has a score: there is no signal to be distorted, and any amount of leakage into it is
     infinitely much. `level_below_mixture_db` measures such leakage.
-    Never mix these scores in one column: on the same stems they differ by many dB.
+    Never mix these scores in one column: no two of them count the same errors.
 
 Metrics:
     sdr, si_sdr and their improvements over the mixture: one number for a whole stem (`audio.metrics.ratios`).

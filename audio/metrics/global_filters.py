@@ -3,6 +3,16 @@
 Each reference may be filtered by 512 taps before it is compared, but all windows share the filters, so an estimate
 cannot be fitted to its reference window by window. This is museval's `mode="v4"`: SDR compares with the reference as it
 is, and ISR says how much of the error a filter of the reference would explain.
+
+Every number is museval's own. These rules hold where museval refuses or has no answer; "silent" is what museval takes
+for it, a signal whose channels sum to zero at every sample:
+
+* A source whose reference is wholly silent is left out, as if neither it nor its estimate existed, and scores NaN.
+* A wholly silent estimate scores NaN and changes nothing for the other sources.
+* In a window in which any remaining reference or estimate is silent, all sources score NaN (museval's rule). So an
+  estimate that pauses for a window costs every source that window.
+* Where only one source remains, SIR is NaN: there is nothing to interfere. (museval reports rounding errors.)
+* A signal no longer than the window is one window, all of it; otherwise the last window, if incomplete, is dropped.
 """
 
 import numpy as np
@@ -22,18 +32,8 @@ def bss_eval_v4(
 ) -> SegmentScores:
     """SDR, ISR, SIR and SAR of BSS Eval v4 in windows of one second; the score of a stem is the median over them.
 
-    Every number is museval's own. These rules hold where museval refuses or has no answer; "silent" is what museval
-    takes for it, a signal whose channels sum to zero at every sample:
-
-    * A source whose reference is wholly silent is left out, as if neither it nor its estimate existed, and scores NaN.
-    * A wholly silent estimate scores NaN and changes nothing for the other sources.
-    * In a window in which any remaining reference or estimate is silent, all sources score NaN (museval's rule). So an
-      estimate that pauses for a window costs every source that window.
-    * Where only one source remains, SIR is NaN: there is nothing to interfere. (museval reports rounding errors.)
-    * A signal no longer than the window is one window, all of it; otherwise the last window, if incomplete, is dropped.
-
-    Scores do not depend on a gain common to everything. A reference against itself scores above 100 dB, up to infinity,
-    depending on rounding.
+    What is silent, or alone, or shorter than a window goes by the rules at the top of this module. Scores do not depend
+    on a gain common to everything. A reference against itself scores above 100 dB, up to infinity, as rounding has it.
 
     Args:
         references: `[num_sources, time, channels]`.

@@ -1,7 +1,15 @@
 """BSS Eval version 3 on short segments: distortion filters of each segment's own, only the sources that sound in it.
 
 The protocol of Slizovskaia et al. 2019. Every filter of 512 taps that a segment's estimate can be explained by is
-forgiven, and it is fitted anew every 0.743 s, so the numbers lie far above those of `bss_eval_v4`.
+forgiven, and it is fitted anew every 0.743 s: not the errors that `bss_eval_v4` counts.
+
+Channels are averaged first. Segments do not overlap; an incomplete one at the end is dropped, so a signal shorter than
+a segment has none. In each segment:
+
+* Sources whose reference is not active (above `ACTIVE_ABOVE_DB` of the energy of its own loudest segment; all zeros
+  never is) are left out, as if neither they nor their estimates existed, and score NaN. That threshold is this project's.
+* A silent estimate scores NaN and changes nothing for the other sources.
+* Where only one source is active, SIR is NaN: there is nothing to interfere. SDR and SAR are then equal.
 """
 
 import numpy as np
@@ -26,19 +34,11 @@ def bss_eval_v3_segment(
 ) -> SegmentScores:
     """SDR, SIR and SAR of BSS Eval v3 (`bss_eval_sources`, nothing permuted) on each segment by itself.
 
-    Channels are averaged first. Segments do not overlap; an incomplete one at the end is dropped, so a signal shorter
-    than a segment has none. In each segment:
-
-    * Sources whose reference is not active (above `ACTIVE_ABOVE_DB` of the energy of its own loudest segment; all zeros
-      never is) are left out, as if neither they nor their estimates existed, and score NaN.
-    * A silent estimate scores NaN and changes nothing for the other sources.
-    * Where only one source is active, SIR is NaN: there is nothing to interfere. SDR and SAR are then equal.
-
-    Scores depend neither on a gain common to everything nor on the gain of any single signal. A reference against
-    itself scores above 100 dB, how far above being a matter of rounding. Where the references can be told apart
-    numerically, the scores are those of mir_eval's `bss_eval_sources` (0.8 at the latest); where not, which takes
-    synthetic sounds, see `DelayedReferences`. The authors' own code averages by the mean, as does
-    `SegmentScores.mean_over_segments`.
+    What pauses, or is alone, or shorter than a segment goes by the rules at the top of this module. Scores depend
+    neither on a gain common to everything nor on the gain of any single signal. A reference against itself scores above
+    100 dB, how far above being a matter of rounding. Where the references can be told apart numerically, the scores are
+    those of mir_eval's `bss_eval_sources` (0.8 at the latest); where not, which takes synthetic sounds, see
+    `DelayedReferences`. The authors' own code averages by the mean, as does `SegmentScores.mean_over_segments`.
 
     Args:
         references: `[num_sources, time, channels]`.
