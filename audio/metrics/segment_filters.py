@@ -7,7 +7,7 @@ Channels are averaged first. Segments do not overlap; an incomplete one at the e
 a segment has none. In each segment:
 
 * Sources whose reference is not active (above `ACTIVE_ABOVE_DB` of the energy of its own loudest segment; all zeros
-  never is) are left out, as if neither they nor their estimates existed, and score NaN. That threshold is this project's.
+  never is) are left out, as if neither they nor their estimates existed, and score NaN. The threshold is our own.
 * A silent estimate scores NaN and changes nothing for the other sources.
 * Where only one source is active, SIR is NaN: there is nothing to interfere. SDR and SAR are then equal.
 """
