@@ -1,0 +1,158 @@
+"""Picture and sound as two witnesses: every sentence of the rule, with confidences whose right answer is known."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.special import expit, logit
+
+from audio.tagger import Hearing
+from av_sep.errors import MediaError, ParameterError
+from av_sep.instruments import MUSDB_4, URMP_13
+from av_sep.media import write_audio
+from av_sep.types import InstrumentLabels
+from pipelines.witnesses import FusionRule, fuse, labels_from_confidences, labels_from_sound
+
+RULE = FusionRule()
+SEEN_THRESHOLD, HEARD_THRESHOLD = 0.4, 0.4
+
+
+def seen(players=(), **confidences):
+    """Labels of a picture: confidences by instrument, 0.02 for the others, and who is taken to be seen."""
+    vector = np.array([confidences.get(name, 0.02) for name in URMP_13.names], np.float32)
+    counts = dict(players) if isinstance(players, dict) else {name: 1 for name in players}
+    names = tuple(name for name in URMP_13.names if name in counts)
+    return InstrumentLabels(URMP_13.names, vector, names, counts, SEEN_THRESHOLD, "detected")
+
+
+def heard(other=0.05, **confidences):
+    vector = np.array([confidences.get(name, other) for name in URMP_13.names], np.float32)
+    return labels_from_confidences(URMP_13.names, vector, HEARD_THRESHOLD)
+
+
+def test_confidence_is_the_sum_of_both_log_odds():
+    labels = fuse(seen(["violin"], violin=0.7, cello=0.3), heard(violin=0.6, cello=0.3))
+    above = {
+        "violin": logit(0.7) - logit(0.4) + logit(0.6) - logit(0.4),
+        "cello": logit(0.3) - logit(0.4) + logit(0.3) - logit(0.4),
+    }
+    for name, expected in above.items():
+        assert labels.label_vector[URMP_13.index(name)] == pytest.approx(expit(expected), abs=1e-5), name
+    assert labels.instruments == ("violin",) and labels.origin == "detected" and labels.threshold == 0.5
+    assert labels.label_vector.dtype == np.float32 and labels.taxonomy == URMP_13.names
+
+
+def test_clear_player_needs_no_sound():
+    assert fuse(seen(["tuba"], tuba=0.9), heard(tuba=0.001)).instruments == ("tuba",)
+
+
+def test_faint_player_is_outweighed_by_a_sound_sure_of_his_absence():
+    picture = seen(["tuba", "flute"], tuba=0.41, flute=0.9)
+    assert fuse(picture, heard(tuba=0.001)).instruments == ("flute",)
+    assert fuse(picture, heard(tuba=0.35)).instruments == ("flute", "tuba")
+
+
+def test_player_out_of_view_is_heard_where_the_sound_is_surer_than_by_itself():
+    picture = seen(["tuba"], tuba=0.9)
+    barely, surely = heard(flute=0.45), heard(flute=0.9)
+    assert "flute" in barely.instruments and fuse(picture, barely).instruments == ("tuba",)
+    labels = fuse(picture, surely)
+    assert labels.instruments == ("flute", "tuba") and dict(labels.num_players) == {"tuba": 1}
+
+
+def test_film_that_shows_nobody_says_nothing_against_anybody():
+    sound = heard(flute=0.45, horn=0.8)
+    labels = fuse(seen(), sound)
+    assert labels.instruments == ("flute", "horn") == sound.instruments and not labels.num_players
+    expected = expit(logit(0.45) - logit(HEARD_THRESHOLD))
+    assert labels.label_vector[URMP_13.index("flute")] == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize(("violin", "viola", "expected"), [(0.1, 0.8, "viola"), (0.8, 0.1, "violin")])
+def test_sound_tells_lookalikes_apart_where_the_picture_is_unsure(violin, viola, expected):
+    picture = seen({"violin": 2}, violin=0.5, viola=0.42)
+    labels = fuse(picture, heard(violin=violin, viola=viola))
+    assert labels.instruments == (expected,) and dict(labels.num_players) == {expected: 2}
+
+
+def test_sound_does_not_overrule_a_picture_that_is_sure_of_the_lookalike():
+    picture = seen(["violin"], violin=0.9, viola=0.05)
+    assert "violin" in fuse(picture, heard(violin=0.1, viola=0.9)).instruments
+
+
+def test_lookalikes_that_are_both_seen_both_stay():
+    picture = seen(["cello", "double_bass"], cello=0.8, double_bass=0.7)
+    assert fuse(picture, heard(cello=0.9)).instruments == ("cello", "double_bass")
+
+
+def test_no_more_than_three_are_believed_that_nobody_saw():
+    confidences = dict(zip(("flute", "oboe", "horn", "trumpet", "bassoon"), (0.95, 0.99, 0.97, 0.98, 0.9)))
+    labels = fuse(seen(["tuba"], tuba=0.9), heard(**confidences))
+    assert labels.instruments == ("oboe", "trumpet", "horn", "tuba")
+
+
+def test_sound_alone_names_the_surest_five():
+    confidences = dict(zip(URMP_13.names[:7], (0.5, 0.9, 0.8, 0.45, 0.7, 0.6, 0.55)))
+    assert heard(**confidences).instruments == ("viola", "cello", "flute", "oboe", "clarinet")
+
+
+def test_confidences_follow_their_names_into_the_taxonomy():
+    labels = labels_from_confidences(("tuba", "kazoo", "violin"), np.array([0.9, 0.8, 0.2]), 0.4)
+    assert labels.instruments == ("tuba",)
+    assert labels.label_vector[URMP_13.index("violin")] == np.float32(0.2) and labels.label_vector.sum() < 1.2
+
+
+def test_nothing_heard_is_nothing_even_at_threshold_zero():
+    silent = labels_from_confidences(URMP_13.names, np.zeros(13), 0.0)
+    assert silent.instruments == () and silent.label_vector.dtype == np.float32
+    assert fuse(seen(), silent).instruments == ()
+
+
+def test_certainty_gives_finite_confidences():
+    labels = fuse(seen(["tuba"], tuba=1.0, violin=0.0), heard(other=0.0, tuba=1.0))
+    assert np.isfinite(labels.label_vector).all() and labels.instruments == ("tuba",)
+
+
+def test_witnesses_must_speak_of_the_same_instruments():
+    other = replace(heard(), taxonomy=MUSDB_4.names, label_vector=np.zeros(4, np.float32))
+    with pytest.raises(ParameterError, match="speak of the same instruments. Received: violin.*and vocals, drums"):
+        fuse(seen(["tuba"], tuba=0.9), other)
+
+
+class LevelTagger:
+    """Says how loud a file is: enough to see what the function hands on."""
+
+    def listen(self, blocks, sample_rate_hz):
+        sound = np.concatenate(list(blocks))
+        self.received = sound.shape, sample_rate_hz
+        confidences = np.array([0.9 if np.abs(sound).max() > 0.1 else 0.0, 0.2], np.float32)
+        return Hearing(("horn", "violin"), confidences, 3, 3)
+
+
+def test_labels_of_a_file_are_what_the_tagger_says(duet):
+    tagger, told = LevelTagger(), []
+    labels = labels_from_sound(duet, tagger, 0.15, progress=lambda *step: told.append(step))
+    assert labels.instruments == ("violin", "horn") and labels.threshold == 0.15 and not labels.num_players
+    assert labels.label_vector[URMP_13.index("horn")] == np.float32(0.9)
+    assert tagger.received == ((66150, 2), 22050)
+    assert told[-1][0] == "listening" and told[-1][1:] == pytest.approx((3.0, 3.0), abs=0.01)
+
+
+def test_file_that_cannot_be_heard(tmp_path, duet):
+    with pytest.raises(MediaError, match="nothing.wav"):
+        labels_from_sound(tmp_path / "nothing.wav", LevelTagger())
+    with pytest.raises(ParameterError, match=r"Expected a threshold in \[0, 1\]. Received: 1.5"):
+        labels_from_sound(duet, LevelTagger(), 1.5)
+
+
+def test_limits_of_the_rule_are_in_order():
+    """A clear player must outweigh the sound, a sure sound the empty picture; else the rule says something else."""
+    clear = logit(0.9) - logit(SEEN_THRESHOLD)
+    assert clear > RULE.heard_against > 0
+    assert RULE.heard_for > RULE.unseen_against > 0
+    assert 0 < RULE.seen_at_least < RULE.heard_against
+
+
+def test_silent_file_has_no_instruments(tmp_path):
+    write_audio(tmp_path / "silence.wav", np.zeros((8000, 1), np.float32), 8000)
+    assert labels_from_sound(tmp_path / "silence.wav").instruments == ()
