@@ -14,6 +14,7 @@ from typing import cast
 import numpy as np
 
 from audio.baselines.built_in import BUILT_IN
+from audio.baselines.oracle import ORACLES
 from audio.baselines.wiener import StaticWiener
 from audio.separation_model import NetworkModel, SeparationModel, WholeMixtureModel
 from audio.separator import DEFAULT_CHUNK_SAMPLES, Separator, StreamSeparator
@@ -63,6 +64,8 @@ def load_model(name_or_path: str | Path = DEFAULT_MODEL) -> SeparationModel | Wh
     name = resolve_name(name_or_path)
     if name in BUILT_IN:
         return BUILT_IN[name].make(cast(StaticWiener, _load_packaged(WEIGHTS_DIR / "wiener")))
+    if name in ORACLES:
+        raise ParameterError(f"The oracle {name} must be told the stems, which only an evaluation can")
     if name in {entry.name for entry in packaged_models()}:
         return _load_packaged(WEIGHTS_DIR / name)
     path = Path(name_or_path)

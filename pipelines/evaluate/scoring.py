@@ -6,16 +6,25 @@ measured is how far below the mixture it lies.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
-from audio.metrics import bss_eval_v3_segment, bss_eval_v4, level_below_mixture_db, sdr, si_sdr
+from audio.metrics import (
+    SegmentScores,
+    bss_eval_v3_segment,
+    bss_eval_v4,
+    level_below_mixture_db,
+    sdr,
+    sdr_improvement,
+    si_sdr,
+    si_sdr_improvement,
+)
 from pipelines.evaluate.sounds import TrackSound
 
-_METHODS = {"v3_segment": bss_eval_v3_segment, "v4": bss_eval_v4}
+_METHODS: Mapping[str, Callable[..., SegmentScores]] = {"v3_segment": bss_eval_v3_segment, "v4": bss_eval_v4}
 # museval's filters are ill determined where references are cleaner than any recording (made sound, steep band limits):
 # its ISR, SIR and SAR then come out at random, 10 to 60 dB low. They were seen to settle to about 0.2 dB from noise at
 # -70 dB on, while the SDR does not move. The noise is the same for every system.
@@ -99,10 +108,9 @@ def _with_noise(references: np.ndarray) -> np.ndarray:
 
 
 def _ratios(reference: np.ndarray, estimate: np.ndarray, mixture: np.ndarray) -> dict[str, float]:
-    scale_invariant, plain = si_sdr(reference, estimate), sdr(reference, estimate)
     return {
-        "si_sdr": scale_invariant,
-        "si_sdr_improvement": scale_invariant - si_sdr(reference, mixture),
-        "sdr": plain,
-        "sdr_improvement": plain - sdr(reference, mixture),
+        "si_sdr": si_sdr(reference, estimate),
+        "si_sdr_improvement": si_sdr_improvement(reference, estimate, mixture),
+        "sdr": sdr(reference, estimate),
+        "sdr_improvement": sdr_improvement(reference, estimate, mixture),
     }

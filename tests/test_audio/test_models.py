@@ -77,6 +77,11 @@ def test_unknown_name_is_refused_with_the_known_ones():
         load_model("weiner")
 
 
+def test_oracle_is_no_model():
+    with pytest.raises(ParameterError, match=r"The oracle ideal_ratio_mask must be told the stems"):
+        load_model("ideal_ratio_mask")
+
+
 def test_network_saved_as_packaged_comes_back_within_half_precision(make_network, tmp_path, monkeypatch, rng):
     network = make_network(context=False, conditioning="film", upsampling="learned", gate=True)
     save_packaged(network, tmp_path / "mine", description="a test's network", training={"steps": 0})

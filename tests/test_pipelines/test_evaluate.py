@@ -55,7 +55,7 @@ def folder(tmp_path_factory) -> Path:
 def done(folder, tmp_path_factory):
     """Everything that needs no network, scored by all metrics."""
     output = tmp_path_factory.mktemp("evaluated") / "out"
-    return evaluate("folder", folder, output, models=("mixture_share", "oracles"), labels="true,all", side="all")
+    return evaluate("folder", folder, output, models="oracles", labels="true,all", side="all")
 
 
 def read(path: Path) -> np.ndarray:
@@ -112,8 +112,6 @@ def test_oracles_beat_filters_beat_the_mixture(done):
         assert own["ideal_ratio_mask"] > own["wiener"] + 3 and own["multichannel_wiener"] > own["wiener"] + 3
         assert own["wiener"] > own["mixture"] + 1, metric
     assert medians["si_sdr_improvement", "mixture"] == 0
-    # Half a mixture of two is at most 6 dB nearer to each; SI-SDR does not care.
-    assert medians["si_sdr_improvement", "mixture_share"] == pytest.approx(0, abs=1e-3)
     # A mask of all noise and no artefact by museval's ill-determined filters would score far below.
     assert medians["sar_v4", "ideal_ratio_mask"] > 5 and medians["isr_v4", "ideal_ratio_mask"] > 5
 
@@ -149,10 +147,8 @@ def test_front_door_is_the_same_function():
 
 def test_second_run_scores_nothing_and_writes_the_same(folder, done, tmp_path):
     before = files(done.output)
-    again = evaluate(
-        "folder", folder, done.output, models=("mixture_share", "oracles"), labels="true,all", side="all"
-    )
-    assert again.num_kept == again.num_units > 20
+    again = evaluate("folder", folder, done.output, models="oracles", labels="true,all", side="all")
+    assert again.num_kept == again.num_units == 18
     assert files(done.output) == before
 
 
@@ -182,6 +178,7 @@ def test_what_is_other_than_before_is_scored_anew(folder, tmp_path, change):
 
 def test_killed_run_goes_on_to_the_same_tables(folder, tmp_path):
     arguments = ["evaluate", "folder", str(folder), "--models", "oracles", "--side", "all", "--no-examples"]
+    arguments += ["--metrics", "v3_segment"]
     arguments += ["--processes", "1", "--quiet", "-o"]
     code = "from pipelines.cli import main; main()"
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
