@@ -1,9 +1,11 @@
 """What every instrument detector can do, and how to get one by name.
 
-A detector judges one video frame at a time, so a film of any length needs the memory of one picture.
+A detector judges one video frame at a time, or a few where its network takes batches, so a film of any length needs the
+memory of a few pictures.
 """
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
@@ -12,8 +14,10 @@ from av_sep.instruments import URMP_13, Taxonomy
 from av_sep.types import Detection, VideoFrame
 from vision.labels import LOOKALIKES
 
-DETECTOR_NAMES = ("embedded", "hub:<handle or folder>")
-HUB_PREFIX = "hub:"
+DETECTOR_NAMES = ("embedded", "hub:<handle or folder>", "labels:<file>")
+HUB_PREFIX, LABELS_PREFIX = "hub:", "labels:"
+# Handles and files may have commas in their names: only one before the name of another detector divides.
+_DIVIDING_COMMA = re.compile(r",\s*(?=embedded\s*(?:,|$)|hub:|labels:)")
 
 
 class InstrumentDetector(Protocol):
@@ -27,12 +31,16 @@ class InstrumentDetector(Protocol):
     taxonomy: Taxonomy
     lookalikes: tuple[tuple[str, str], ...] = LOOKALIKES
 
+    def visible_instruments(self) -> tuple[str, ...]:
+        """The instruments of the taxonomy that it has a name for; of the others it can say nothing."""
+        return self.taxonomy.names
+
     def detect_frame(self, video_frame: VideoFrame) -> list[Detection]:
         """Detections in one video frame, left to right; a whole-frame detection, where there is one, comes last."""
         ...
 
     def iter_detections(self, video_frames: Iterable[VideoFrame]) -> Iterator[tuple[VideoFrame, list[Detection]]]:
-        """Each video frame with its detections, one frame at a time, so that a caller keeps only those it wants."""
+        """Each video frame with its detections, a few frames at a time at most; a caller keeps those it wants."""
         for video_frame in video_frames:
             yield video_frame, self.detect_frame(video_frame)
 
@@ -45,12 +53,27 @@ def create_detector(name: str = "embedded", taxonomy: Taxonomy = URMP_13) -> Ins
     """A detector by name. Nothing heavy is loaded before the first picture comes.
 
     Args:
-        name: "embedded" (shipped with the package, no download), or "hub:" and a TF-Hub handle or SavedModel folder.
+        name: "embedded" (shipped with the package, no download), "hub:" and a TF-Hub handle or SavedModel folder,
+            "labels:" and a file as `vision.label_file_detector` describes it; or several of these with commas between
+            them, which are combined as `vision.ensemble_detector` describes. A comma divides only where one of the
+            three follows, so handles and files may contain commas.
         taxonomy: the instruments to report.
 
     Raises:
-        ParameterError: for an unknown name, with the nearest known one as a suggestion.
+        MediaError: for a file of labels that cannot be read.
+        ParameterError: for an unknown name, with the nearest known one as a suggestion, and for one named twice.
     """
+    names = [part.strip() for part in _DIVIDING_COMMA.split(name)]
+    if len(names) == 1:
+        return _create_one(names[0], taxonomy)
+    if len(set(names)) < len(names):
+        raise ParameterError(f"Expected different detectors to combine. Received: {name!r}")
+    from vision.ensemble_detector import EnsembleDetector
+
+    return EnsembleDetector([_create_one(part, taxonomy) for part in names])
+
+
+def _create_one(name: str, taxonomy: Taxonomy) -> InstrumentDetector:
     if name == "embedded":
         from vision.embedded_detector import EmbeddedDetector
 
@@ -59,12 +82,18 @@ def create_detector(name: str = "embedded", taxonomy: Taxonomy = URMP_13) -> Ins
         from vision.hub_detector import HubDetector
 
         return HubDetector(name.removeprefix(HUB_PREFIX).strip(), taxonomy=taxonomy)
+    if name.startswith(LABELS_PREFIX) and name.removeprefix(LABELS_PREFIX).strip():
+        from vision.label_file_detector import LabelFileDetector
+
+        return LabelFileDetector(name.removeprefix(LABELS_PREFIX).strip(), taxonomy=taxonomy)
     expected = " or ".join(DETECTOR_NAMES)
     raise ParameterError(f"Unknown detector.{_suggest(name)} Expected {expected}. Received: {name!r}")
 
 
 def _suggest(name: str) -> str:
+    if name.lower().endswith(".json"):
+        return f" Did you mean {LABELS_PREFIX + name!r}?"
     if "://" in name or "/" in name:
         return f" Did you mean {HUB_PREFIX + name!r}?"
-    nearest = difflib.get_close_matches(name.strip().lower(), ("embedded", "hub:"), n=1, cutoff=0.5)
+    nearest = difflib.get_close_matches(name.strip().lower(), ("embedded", HUB_PREFIX, LABELS_PREFIX), n=1, cutoff=0.5)
     return f" Did you mean {nearest[0]!r}?" if nearest else ""

@@ -157,7 +157,7 @@ def _judge(
     given = next((d for frame in frames for d in frame if d.given_players is not None), None)
     if given is not None:
         limits = Counter(taxonomy.index(name) for name in given.given_players or ())
-        roster = find_players(tracks, len(frames), kins, threshold, limits)
+        roster = find_players(tracks, len(frames), kins, min(threshold, DEFAULT_THRESHOLD), limits)
         return _Film(frames, roster, _repeat_given(given, limits, taxonomy, threshold))
     roster = find_players(tracks, len(frames), kins, threshold)
     labels = _pool(_best_of_players(tracks, frames, taxonomy), _whole_frames(frames, taxonomy), roster, taxonomy,

@@ -37,7 +37,7 @@ class PlayerTrack:
     detections: list[Detection] = field(default_factory=list)
     frame_indices: list[int] = field(default_factory=list)
     weight: float = 0.0
-    _weighted_look: np.ndarray | float = 0.0
+    _weighted_look: np.ndarray | float = field(default=0.0, repr=False, compare=False)
 
     def add(self, index: int, detection: Detection) -> None:
         """Append what was seen of him in a frame."""

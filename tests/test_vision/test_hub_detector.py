@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from av_sep.errors import MediaError, ParameterError
-from av_sep.instruments import URMP_13
-from av_sep.types import VideoFrame
+from av_sep.instruments import MUSDB_4, URMP_13
+from av_sep.types import Detection, VideoFrame
 from vision.detector import create_detector
 from vision.embedded_detector import EmbeddedDetector
-from vision.hub_detector import HubDetector
+from vision.hub_detector import BATCH_SIZE, HubDetector, HubNetwork, load_hub_network
 from vision.labels import pool_detections
+from vision.open_images import ENTITIES
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +63,85 @@ def test_from_name_to_labels(model_folder, frame):
     detector = create_detector(f"hub:{model_folder}")
     labels = pool_detections(detector.detect([frame, VideoFrame(2.5, frame.picture)]))
     assert labels.instruments == ("cello", "horn") and labels.num_players == {"cello": 1, "horn": 1}
+
+
+@pytest.fixture(scope="module")
+def batch_folder(tmp_path_factory):
+    """A detector that takes any number of pictures: it calls each a horn in version 4's words, as sure as it is red."""
+    import tensorflow as tf
+
+    class Redness(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32)])
+        def __call__(self, pictures):
+            num = tf.shape(pictures)[0]
+            red = tf.reduce_mean(pictures[..., 0], [1, 2])
+            return {
+                "detection_boxes": tf.tile([[[0.0, 0.0, 0.5, 0.5], [0.0, 0.5, 1.0, 1.0]]], [num, 1, 1]),
+                "detection_class_entities": tf.tile([["Horn", "?"]], [num, 1]),
+                "detection_class_names": tf.tile([["/m/0319l", "/m/05kms"]], [num, 1]),
+                "detection_scores": tf.stack([red, red / 2], 1),
+                "num_pictures": tf.repeat(num, num),
+            }
+
+    module, folder = Redness(), tmp_path_factory.mktemp("batches")
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": module.__call__})
+    return folder
+
+
+class TestBatches:
+    LEVELS = (250, 200, 150, 100, 50, 225, 25, 5, 75, 0)
+
+    def film(self):
+        sizes = [(20, 30)] * 6 + [(40, 30)] * 4
+        return [VideoFrame(float(t), np.full((*size, 3), level, np.uint8))
+                for t, (size, level) in enumerate(zip(sizes, self.LEVELS))]  # fmt: skip
+
+    def test_each_frame_gets_its_own_detections(self, batch_folder):
+        detector = HubDetector(str(batch_folder))
+        together = list(detector.iter_detections(iter(self.film())))
+        assert [frame.time_seconds for frame, _ in together] == list(range(10))
+        assert [found for _, found in together] == [detector.detect_frame(frame) for frame in self.film()]
+        for level, (frame, found) in zip(self.LEVELS, together):
+            expected = {name: level / share for name, share in (("horn", 255), ("oboe", 510)) if level / share >= 0.1}
+            seen = {detection.instrument: detection.confidence for detection in found if not detection.whole_frame}
+            assert seen == pytest.approx(expected)
+            assert not seen or found[0].box_xyxy == (0.0, 0.0, 15.0, frame.picture.shape[0] / 2)
+
+    def test_frames_of_one_size_go_through_together(self, batch_folder):
+        detector = HubDetector(str(batch_folder))
+        detector.detect_frame(self.film()[0])
+        predict, sizes = detector._network.predict, []
+        spy = lambda images: sizes.append(len(images)) or predict(images)  # noqa: E731
+        detector._network = HubNetwork(spy, takes_batches=True)
+        detector.detect(self.film())
+        assert sizes == [BATCH_SIZE, 2, 4]
+
+    def test_a_model_for_one_picture_gets_one(self, model_folder, frame):
+        network = load_hub_network(str(model_folder))
+        assert not network.takes_batches
+        found = HubDetector(str(model_folder)).detect([frame] * 3)
+        assert [detection.instrument for detection in found] == ["horn", "cello"] * 3
+
+
+def test_a_frame_that_shows_nothing_still_counts(model_folder):
+    detector = HubDetector(str(model_folder), min_confidence=0.99)
+    picture = np.full((60, 80, 3), 230, np.uint8)
+    (nothing,) = detector.detect_frame(VideoFrame(2.0, picture))
+    assert nothing.whole_frame and nothing.instrument == "other" and not any(nothing.label_confidences)
+    assert nothing.box_xyxy == (0.0, 0.0, 80.0, 60.0) and nothing.time_seconds == 2.0
+    once = HubDetector(str(model_folder)).detect_frame(VideoFrame(20.0, picture))
+    film = [Detection(float(t), nothing.box_xyxy, "other", 0.0, (0.0,) * 13, 1.0, True) for t in range(20)]
+    assert pool_detections(once).instruments == ("cello", "horn") and pool_detections(film + once).instruments == ()
+
+
+def test_a_taxonomy_without_its_instruments_is_refused():
+    with pytest.raises(ParameterError, match=r"at least one of violin, cello.*Received: musdb4"):
+        HubDetector("anywhere", MUSDB_4)
+
+
+def test_the_table_names_our_instruments():
+    assert {entity.instrument for entity in ENTITIES} <= set(URMP_13.names)
+    assert len({entity.identifier for entity in ENTITIES}) == 8 == len({entity.instrument for entity in ENTITIES})
 
 
 def test_it_says_what_it_cannot_see():
