@@ -72,7 +72,7 @@ def factorize(
         num_components: how many templates to draw; None where templates are given.
         templates: to start from, `[num_bins, num_components]`.
         activations: to start from, `[num_components, num_frames]`; by default drawn as the templates are, or, of given
-            templates, such that each component has the same share of each frame.
+            templates, the same for all of them, such that they sum to what each frame does.
         fixed_templates: leave the given templates as they are; then every frame is factorized by itself.
         divergence: "frobenius", "kl" or "itakura_saito".
         num_iterations: at most that many.
@@ -95,14 +95,6 @@ def factorize(
         if len(divergences) > num_iterations or value <= threshold or fall < tolerance * divergences[0]:
             break
     return Factorization(templates, activations, np.array(divergences))
-
-
-def equal_activations(spectrogram: np.ndarray, templates: np.ndarray) -> np.ndarray:
-    """Activations `[num_components, num_frames]` that give each template the same share of the sum of each frame."""
-    shares = np.zeros(templates.shape[1], spectrogram.dtype)
-    sums = templates.sum(axis=0)
-    np.divide(1, len(sums) * sums, out=shares, where=sums > 0)
-    return np.outer(shares, spectrogram.sum(axis=0))
 
 
 def _iterations(target, templates, activations, fixed_templates, divergence):
@@ -154,7 +146,7 @@ def _start(target, num_components, templates, activations, seed):
         if activations is None:
             activations = scale * np.abs(rng.normal(size=(count, target.shape[1])))
     elif activations is None:
-        activations = equal_activations(target, templates)
+        activations = np.outer(np.ones(count), target.sum(axis=0) / (templates.sum() or 1.0))
     return templates.astype(target.dtype), activations.astype(target.dtype)
 
 
