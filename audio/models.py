@@ -1,8 +1,8 @@
 """The models that can be asked for by name or file, and the one-file form in which they are kept.
 
 Packaged models live in `audio/weights/<name>/`: `config.json` (class, constructor arguments, what it was trained on),
-`weights.npz` (float16 arrays in the order of `get_weights()`, or the Wiener spectra) and `README.md` (model card). A
-`.keras` file of a registered network is taken as it is.
+`weights.npz` (float16 arrays in the order of `get_weights()`, the Wiener spectra or the NMF templates) and `README.md`
+(model card). A `.keras` file of a registered network is taken as it is.
 """
 
 import json
@@ -15,6 +15,7 @@ import numpy as np
 
 from audio.baselines.built_in import BUILT_IN
 from audio.baselines.oracle import ORACLES
+from audio.baselines.supervised_nmf import SupervisedNMF
 from audio.baselines.wiener import StaticWiener
 from audio.separation_model import NetworkModel, SeparationModel, WholeMixtureModel
 from audio.separator import DEFAULT_CHUNK_SAMPLES, Separator, StreamSeparator
@@ -110,6 +111,8 @@ def _load_packaged(directory: Path) -> SeparationModel:
         arrays = [archive[name].astype(np.float32) for name in sorted(archive.files)]
     if config["class"] == "StaticWiener":
         return StaticWiener(power_spectra=arrays[0], **config["options"])
+    if config["class"] == "SupervisedNMF":
+        return SupervisedNMF(templates=arrays[0], **config["options"])
     from audio.networks import build_network
 
     network = build_network(config["class"], config["options"])
