@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from pipelines.evaluate.units import WORK
 from pipelines.manifest import versions
 from pipelines.progress import Progress, silent
 from pipelines.staging import make_folder
-from pipelines.workers import Outcome, Workers, available_cores, run_everywhere
+from pipelines.workers import Outcome, Workers, run_everywhere
 
 _MOST_ERRORS = 3
 
@@ -97,10 +97,8 @@ def _run(
     plan: EvaluationPlan, output: Path, config: EvaluateConfig, workers: Workers, progress: Progress
 ) -> Evaluation:
     _begin(plan, output, config)
-    num_threads = max(1, available_cores() // workers.num_processes)
-    tasks = [replace(task, num_threads=num_threads) for task in plan.tasks]
     outcomes = run_everywhere(
-        evaluate_track, tasks, workers, lambda done, total: progress("tracks", float(done), float(total))
+        evaluate_track, plan.tasks, workers, lambda done, total: progress("tracks", float(done), float(total))
     )
     finished = [(task, outcome.value) for task, outcome in zip(plan.tasks, outcomes) if not outcome.error]
     problems = tuple(f"{plan.tasks[o.index].track.name}: {o.error}" for o in outcomes if o.error)

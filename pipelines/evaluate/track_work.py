@@ -107,5 +107,6 @@ def _scored(task: TrackTask, unit: Unit, sound: TrackSound, told: Sequence[str] 
         return Scored(left_out=str(reason))
     seconds = time.perf_counter() - started
     keys = {"track": task.track.name, "system": unit.spec.info.name, "labels": unit.labels}
-    with threadpool_limits(task.num_threads):
+    # Its many small factorizations took twenty times as long on two threads as on one.
+    with threadpool_limits(1):
         return replace(score(sound, estimates, task.config.segment_metrics, keys), seconds=seconds)

@@ -47,7 +47,6 @@ class TrackTask:
         units: what is to be scored on it.
         folder: where its units are kept.
         config: the settings.
-        num_threads: that its linear algebra may use; more than cores for all workers together only cost time.
     """
 
     track: Track
@@ -55,7 +54,6 @@ class TrackTask:
     units: tuple[Unit, ...]
     folder: Path
     config: EvaluateConfig
-    num_threads: int = 1
 
     def path(self, unit: Unit) -> Path:
         """Where a unit is kept."""
