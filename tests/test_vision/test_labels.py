@@ -213,6 +213,12 @@ class TestSeenPlayers:
         assert sorted(player.num_video_frames for player in players[:2]) == [10, 13]
         assert players[2].num_video_frames == 12
 
+    def test_long_close_ups_do_not_change_who_stands_on_the_left(self):
+        wide = [see(t, box, **{name: 0.7}) for t in range(4) for box, name in ((LEFT, "violin"), (RIGHT, "cello"))]
+        close_ups = [see(t, FAR, violin=0.7) for t in range(6, 12)] + [see(t, LEFT, cello=0.7) for t in range(14, 20)]
+        assert told(wide + close_ups) == ["violin", "cello"]
+        assert [player.box_xyxy for player in seen_players(wide + close_ups)] == [LEFT, RIGHT]
+
     def test_a_close_up_that_changes_the_mind_is_outvoted_over_the_film(self):
         wide = [see(t, box, **confidences) for t in range(8)
                 for box, confidences in ((LEFT, {"violin": 0.8}), (RIGHT, {"viola": 0.6, "violin": 0.3}))]  # fmt: skip
@@ -246,6 +252,17 @@ class TestSeenPlayers:
         (flute,) = seen_players(frames)
         assert flute.whole_frame and flute.box_xyxy == FRAME and flute.confidence == pytest.approx(0.7)
 
+    @pytest.mark.parametrize("seed", range(20))
+    def test_players_and_labels_agree_whatever_was_seen(self, seed):
+        rng = np.random.default_rng(seed)
+        detections = []
+        for t in range(rng.integers(1, 20)):
+            for _ in range(rng.integers(0, 5)):
+                x, width, look = rng.uniform(0, 200), rng.uniform(20, 80), rng.dirichlet(np.full(14, 0.15))[:-1]
+                detections.append(see(t, (x, 0.0, x + width, 90.0), rng.uniform() < 0.2, rng.choice([0.0, 0.9]),
+                                      **dict(zip(URMP_13.names, look))))  # fmt: skip
+        told(detections, threshold=rng.choice([0.0, 0.2, 0.4, 0.7]))
+
     def test_nothing_seen_is_nobody(self):
         assert told([]) == [] and told([see(t, FRAME, True) for t in range(3)]) == []
 
@@ -265,6 +282,14 @@ class TestSeenPlayers:
         assert (player.instrument, player.alternatives) == (instrument, alternatives)
         assert player.joint_confidence == pytest.approx(joint)
 
+    @pytest.mark.parametrize("boxes", [(LEFT, RIGHT), (RIGHT, LEFT)])
+    def test_listed_lookalikes_are_shared_out_as_they_look(self, boxes):
+        looks = {"violin": 0.6, "viola": 0.3}, {"violin": 0.55, "viola": 0.4}
+        frames = [see(t, box, **look) for t in range(4) for box, look in zip(boxes, looks)]
+        given = dataclasses.replace(see(0, FRAME, True, violin=1.0, viola=1.0), given_players=("violin", "viola"))
+        players, _ = players_and_labels([*frames, given])
+        assert {player.instrument: player.box_xyxy for player in players} == dict(zip(("violin", "viola"), boxes))
+
     def test_a_file_of_labels_decides(self):
         frames = [see(t, box, violin=0.6, viola=0.2) for t in range(4) for box in (LEFT, RIGHT)]
         whole = see(0, FRAME, True, violin=0.6, viola=0.2)
@@ -273,5 +298,7 @@ class TestSeenPlayers:
             players, labels = players_and_labels([*frames, given], threshold=threshold)
             assert labels.instruments == ("violin", "viola", "tuba")
             assert dict(labels.num_players) == {"violin": 1, "viola": 1, "tuba": 1} == counted(players)
+            placed = {player.instrument: player.box_xyxy for player in players if not player.whole_frame}
+            assert set(placed) == {"violin", "viola"}
         nobody = pool_detections([*frames, dataclasses.replace(whole, given_players=())])
         assert nobody.instruments == () and nobody.num_players == {}

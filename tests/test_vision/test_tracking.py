@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from av_sep.types import Detection
-from vision.tracking import PlayerTrack, find_seat, seat_tracks, track_players
+from vision.players import box_overlaps
+from vision.tracking import MAX_GAP, PlayerTrack, find_seat, seat_tracks, track_players
 
 LOOKS = np.eye(4) * 0.8
 
@@ -83,6 +84,18 @@ def test_order_within_a_frame_changes_no_track(seed):
     assert track_players(shuffled) == track_players(frames)
 
 
+def test_tracks_that_ended_cost_nothing(monkeypatch):
+    compared = []
+
+    def spy(boxes, others):
+        compared.append(len(boxes))
+        return box_overlaps(boxes, others)
+
+    monkeypatch.setattr("vision.tracking.box_overlaps", spy)
+    assert len(track_players([[player(t, 100 * t, 0.5)] for t in range(200)])) == 200
+    assert max(compared) == MAX_GAP + 1
+
+
 class TestSeats:
     def test_nobody_is_in_two_places_at_once(self):
         tracks = [track_of(range(0, 10), 0), track_of(range(5, 15), 100), track_of(range(12, 20), 0)]
@@ -101,6 +114,14 @@ class TestSeats:
         assert sorted(
             tuple(sorted(int(track.detections[0].box_xyxy[0]) for track in seat.tracks)) for seat in seats
         ) == [(0,), (95, 100), (200, 205)]
+
+    def test_places_are_those_of_the_wide_shot_however_long_the_close_ups(self):
+        wide = [track_of(range(0, 3), 0), track_of(range(0, 3), 100)]
+        close = [track_of(range(5, 15), 300), track_of(range(16, 25), 400)]
+        again = track_of([28, 29], 102)
+        seats = seat_tracks([*close, again, *wide], 2, 30)
+        (place,) = [seat for seat in seats if again in seat.tracks]
+        assert wide[1] in place.tracks and sum(len(seat.tracks) for seat in seats) == 5
 
     def test_the_look_decides_where_the_place_cannot(self):
         seats = seat_tracks([track_of(range(5), 0, LOOKS[0]), track_of(range(5), 100, LOOKS[1])], 2, 9)
