@@ -54,7 +54,7 @@ from vision.metrics import (  # noqa: E402
 FRAMES_PER_SECOND = 0.3
 FILM_SOURCES = ("video", "audio", "both")
 # What `tune` tries.
-THRESHOLDS = (0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
+THRESHOLDS = (0.2, 0.25, 0.3, 0.35, 0.4)
 GRID = {
     "seen_at_least": (0.25, 0.5, 0.75),
     "unseen_against": (0.0, 0.5, 1.0, 1.5, 2.0),

@@ -22,7 +22,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import click  # noqa: E402
 import numpy as np  # noqa: E402
 from scipy.optimize import minimize  # noqa: E402
-from scipy.special import expit  # noqa: E402
 
 from audio.tagger.mixtures import SoloBank, WindowConfig, filter_sources, make_windows  # noqa: E402
 from av_sep.datasets.solo_bank import open_bank  # noqa: E402
@@ -153,7 +152,7 @@ def train(bank: Path, output: Path, steps: int, seed: int, leave_out: str, start
 def fit_calibration(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
     """Temperature and bias per instrument that make `sigmoid(logit / temperature + bias)` likeliest.
 
-    The biases are held to 0 as by one example of each kind in twenty, for a bias fits the sources it was measured on.
+    The biases are held to 0 a little, for a bias fits the sources it was measured on.
 
     Args:
         logits: `[num_windows, num_instruments]`.
@@ -165,11 +164,15 @@ def fit_calibration(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.n
 
     def objective(parameters: np.ndarray) -> float:
         scaled = logits * np.exp(-parameters[0]) + parameters[1:]
-        loss = np.logaddexp(0.0, scaled) - labels * scaled
-        return float(loss.mean() * labels.shape[1] + 0.05 * np.sum(parameters[1:] ** 2))
+        return log_loss(scaled, labels) * labels.shape[1] + 0.05 * float(np.sum(parameters[1:] ** 2))
 
     best = minimize(objective, np.zeros(1 + labels.shape[1]), method="L-BFGS-B").x
     return float(np.exp(best[0])), best[1:]
+
+
+def log_loss(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Mean binary cross-entropy of `[num_windows, num_instruments]`, in natural units."""
+    return float(np.mean(np.logaddexp(0.0, logits) - labels * logits))
 
 
 def predict_left_out(network, bank: SoloBank, num_batches: int) -> tuple[np.ndarray, np.ndarray]:
@@ -198,12 +201,12 @@ def calibrate(bank: Path, run: Path, sources: str) -> None:
     network.load_weights(run / "final.weights.h5")
     logits, labels = predict_left_out(network, open_sources(bank, only=left_out), CALIBRATION_BATCHES)
     temperature, bias = fit_calibration(logits, labels)
-    before = np.mean(np.abs(expit(logits) - labels))
-    after = np.mean(np.abs(expit(logits / temperature + bias) - labels))
+    before = log_loss(logits, labels)
+    after = log_loss(logits / temperature + bias, labels)
     result = {"temperature": round(temperature, 4), "bias": [round(float(value), 4) for value in bias]}
     (run / "calibration.json").write_text(json.dumps(result))
     np.savez(run / "left_out.npz", logits=logits, labels=labels)
-    click.echo(f"{result}\nmean error {before:.4f}, calibrated {after:.4f}")
+    click.echo(f"{result}\nlog loss {before:.4f}, calibrated {after:.4f}")
 
 
 @main.command()

@@ -7,9 +7,9 @@ other down: what each can say for and against an instrument is limited, for each
 1. For an instrument that the picture shows (it is among `seen.instruments`) speak the log odds of its confidence above
    the picture's threshold, and at least `seen_at_least`: only a sound that is quite sure of its absence outweighs a
    faintly seen player, and nothing outweighs a clear one.
-2. Against an instrument that the picture does not show speak at most `unseen_against`: cameras miss players, so it
-   takes a sound that is surer than by itself, but no miracle. A film that shows no player of any instrument says
-   nothing against anybody: there the sound decides alone.
+2. Against an instrument that the picture does not show speak at most `unseen_against`: cameras miss players, so a sound
+   that is much surer than by itself is believed, and a less sure one where the picture half shows the instrument. A
+   film that shows no player of any instrument says nothing against anybody: there the sound decides alone.
 3. The sound's log odds are counted from its own threshold, limited to `heard_for` and `heard_against`.
 4. Violin and viola, cello and double bass look alike. Where the picture shows players of one of a pair only and finds
    the other likely too, the player is taken for the one that both witnesses together find likelier.
@@ -35,7 +35,7 @@ from av_sep.media import open_audio
 from av_sep.types import InstrumentLabels
 from pipelines.progress import Progress, silent
 
-DEFAULT_HEARD_THRESHOLD = 0.4
+DEFAULT_HEARD_THRESHOLD = 0.25
 FUSED_THRESHOLD = 0.5
 MAX_HEARD_WITHOUT_PICTURE = 5
 SOUND_PAIRS = (("violin", "viola"), ("cello", "double_bass"))
@@ -56,10 +56,10 @@ class FusionRule:
     """
 
     seen_at_least: float = 0.5
-    unseen_against: float = 1.0
+    unseen_against: float = 2.0
     heard_for: float = 4.0
-    heard_against: float = 1.0
-    max_heard_alone: int = 3
+    heard_against: float = 1.5
+    max_heard_alone: int = 2
     likely_too: float = 0.1
 
 
