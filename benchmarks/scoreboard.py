@@ -1,7 +1,7 @@
 """Makes the README's scoreboard from nothing, on data that no packaged model was trained on.
 
     python benchmarks/scoreboard.py OUT --solos DATA/audio/real_solos --soundfont TimGM6mb.sf2 \\
-        --notes DATA/audio/notes --pictures DATA/vision/validation
+        --notes DATA/audio/notes --pictures PICTURES
 
 Two datasets are made under OUT/data, by seed: mixtures of two, three and four recorded solos (`--solos`, a folder
 `<instrument>/<files>`; whole phrases of unrelated music), and chamber pieces with film from a soundfont and sample

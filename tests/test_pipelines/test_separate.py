@@ -146,6 +146,29 @@ def test_progress_reaches_the_end(duet, tmp_path):
     assert heard[-1][1] == heard[-1][2] == pytest.approx(3.0)
 
 
+@pytest.mark.parametrize("model", ("nmf", "nmf_frobenius", "nmf_itakura_saito", "nmf_blind", "ica", "pca"))
+def test_classics_separate_by_name(duet, tmp_path, model):
+    result = av_sep.separate(duet, tmp_path, model=model, instruments=("violin", "tuba"))
+    mixture, _ = read_audio(duet)
+    stems = read_stems(result)
+    np.testing.assert_allclose(sum(stems.values()), mixture, atol=1e-5)
+    # Not the same sound twice, and not the mixture and silence.
+    energies = [np.sum(stem**2) / np.sum(mixture**2) for stem in stems.values()]
+    assert min(energies) > 0.01 and np.abs(stems["violin"] - stems["tuba"]).max() > 0.05
+    assert json.loads(result.manifest.read_text())["model"]["name"] == model
+
+
+def test_doing_nothing_is_a_model_too(duet, tmp_path):
+    result = av_sep.separate(duet, tmp_path, model="mixture", instruments=("violin", "tuba"))
+    for stem in read_stems(result).values():
+        np.testing.assert_array_equal(stem, read_audio(duet)[0])
+
+
+def test_oracle_needs_the_answer(duet, tmp_path):
+    with pytest.raises(ParameterError, match="must be told the stems"):
+        av_sep.separate(duet, tmp_path, model="multichannel_wiener", instruments=("violin", "tuba"))
+
+
 @pytest.mark.parametrize("rate_hz, num_channels, seconds", [(8000, 1, 1.0), (96000, 6, 1.0), (44100, 2, 0.01)])
 def test_unusual_rates_channels_and_lengths(tmp_path, rate_hz, num_channels, seconds):
     rng = np.random.default_rng(3)
