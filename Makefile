@@ -9,7 +9,8 @@ demo: $(VENV)/.installed
 	$(BIN)/python examples/demo.py --output out
 
 test: $(VENV)/.installed-test lint
-	$(BIN)/python -m pytest
+	# A process per core; a file stays in one of them, so that what its tests share is made once.
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: $(VENV)/.installed-test
 	$(BIN)/flake8 av_sep vision audio pipelines tests benchmarks examples
