@@ -29,6 +29,8 @@ import numpy as np
 from av_sep.errors import ParameterError
 
 BETAS = {"frobenius": 2, "kl": 1, "itakura_saito": 0}
+# Magnitudes to this power are what suits a divergence: Itakura and Saito's is the likelihood of powers.
+SPECTROGRAM_POWERS = {"frobenius": 1, "kl": 1, "itakura_saito": 2}
 FLOOR = 1e-10
 
 

@@ -23,14 +23,12 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.signal import istft, stft
 
-from audio.baselines.nmf import BETAS, factorize
+from audio.baselines.nmf import BETAS, SPECTROGRAM_POWERS, factorize
 from audio.framing import ChunkPlan
 from audio.spectrogram_framing import spectrogram_chunk_plan
 from av_sep.errors import ParameterError
 
 OVERLAP = 4
-# Magnitudes to this power are what is factorized.
-SPECTROGRAM_POWERS = {"frobenius": 1, "kl": 1, "itakura_saito": 2}
 
 
 class SupervisedNMF:
