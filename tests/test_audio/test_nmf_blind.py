@@ -52,7 +52,8 @@ def references():
 @pytest.fixture(scope="module")
 def namer():
     """Spectra of other notes in the order of NAMES; the absent source is flat."""
-    spectra = [welch(voice(name, (147, 185, 233, 262), 4000)[:, 0], RATE, nperseg=512)[1] for name in ("dull", "bright")]
+    notes = (147, 185, 233, 262)
+    spectra = [welch(voice(name, notes, 4000)[:, 0], RATE, nperseg=512)[1] for name in ("dull", "bright")]
     return ComponentNamer(NAMES, np.stack([spectra[0], np.full(257, spectra[0].mean()), spectra[1]]), RATE)
 
 
