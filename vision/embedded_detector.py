@@ -1,23 +1,29 @@
 """The detector shipped with the package: find the players, then judge what each of them plays.
 
 Pictures may also show an instrument and no person. So each frame gets one whole-frame detection, whose confidence for
-an instrument is the highest among the whole picture and, for long pictures, its square tiles; and the parts of the
-picture without players are searched for instruments. What is found there counts only where the classifier is very sure,
-since there are many such parts; its `player_confidence` is 0.
+an instrument is the highest among the whole picture and, for long pictures without players, its square tiles; and the
+parts of the picture without players are searched for instruments. What is found there counts only where the classifier
+is very sure, since there are many such parts; its `player_confidence` is 0.
+
+A frame costs one look of the person network and `MAX_VIEWS` of the classifier, all in one batch; where there are more
+than seven players, one more for each.
 """
+
+from functools import partial
 
 import numpy as np
 
 from av_sep.errors import ParameterError
 from av_sep.instruments import URMP_13, Taxonomy
 from av_sep.types import Detection, VideoFrame
-from vision.crops import crop_square, frame_views, player_views, region_boxes
+from vision.crops import plan_views, shrink_picture
 from vision.detector import InstrumentDetector
 from vision.efficientnet_lite0 import PICTURE_SIZE
 from vision.instrument_classifier import OTHER, InstrumentClassifier
 from vision.players import PlayerBox, PlayerDetector
 
-MAX_PLAYERS = 16  # judged in one frame; an audience must not cost seconds
+MAX_VIEWS = 8  # judged in one frame, more only where more than seven players are seen
+MAX_PLAYERS = 10  # judged in one frame; an audience must not cost seconds
 MIN_REGION_CONFIDENCE = 0.8  # of an instrument without a player; lower ones are too often wrong
 
 
@@ -53,31 +59,21 @@ class EmbeddedDetector(InstrumentDetector):
 
     def detect_frame(self, video_frame: VideoFrame) -> list[Detection]:
         """Players and instruments without a player from left to right, then the whole frame."""
-        picture, time_seconds = video_frame.picture, video_frame.time_seconds
-        whole_views = frame_views(picture, PICTURE_SIZE)
+        picture = shrink_picture(video_frame.picture)
         players = _most_visible(self.player_detector.detect(picture))
-        regions = region_boxes(picture, [player.box_xyxy for player in players])
-        views = [
-            whole_views,
-            *(player_views(picture, player.box_xyxy, PICTURE_SIZE) for player in players),
-            *(crop_square(picture, ((x1 + x2) / 2, (y1 + y2) / 2), x2 - x1, PICTURE_SIZE)[None]
-              for x1, y1, x2, y2 in regions),
-        ]  # fmt: skip
-        probabilities = self._order(self.classifier.classify(np.concatenate(views)))
-        of_frame, *of_boxes = np.split(probabilities, np.cumsum([len(view) for view in views])[:-1])
+        plan = plan_views(picture, [player.box_xyxy for player in players], PICTURE_SIZE, MAX_VIEWS)
+        probabilities = self._order(self.classifier.classify(plan.views))
+        of_frame, of_players, of_regions = np.split(probabilities, np.cumsum([plan.num_whole, len(plan.players)]))
+        make = partial(self._make_detection, video_frame, picture.shape)
         detections = [
-            self._make_detection(time_seconds, player.box_xyxy, judged.mean(axis=0), player.confidence)
-            for player, judged in zip(players, of_boxes)
+            make(player.box_xyxy, of_players[plan.players == number].mean(axis=0), player.confidence)
+            for number, player in enumerate(players)
         ]
-        alone = [
-            self._make_detection(time_seconds, box_xyxy, judged[0], 0.0)
-            for box_xyxy, judged in zip(regions, of_boxes[len(players) :])
-        ]
+        alone = [make(box_xyxy, judged, 0.0) for box_xyxy, judged in zip(plan.regions_xyxy, of_regions)]
         detections += _surest_regions(alone, {detection.instrument for detection in detections})
         detections.sort(key=lambda detection: detection.box_xyxy[0] + detection.box_xyxy[2])
         height, width = picture.shape[:2]
-        box = (0.0, 0.0, float(width), float(height))
-        return [*detections, self._make_detection(time_seconds, box, of_frame.max(axis=0))]
+        return [*detections, make((0.0, 0.0, float(width), float(height)), of_frame.max(axis=0))]
 
     def _order(self, probabilities: np.ndarray) -> np.ndarray:
         """The classifier's probabilities in the taxonomy's order, what is not in it added to `other` (last)."""
@@ -87,15 +83,19 @@ class EmbeddedDetector(InstrumentDetector):
 
     def _make_detection(
         self,
-        time_seconds: float,
+        video_frame: VideoFrame,
+        shape: tuple[int, ...],
         box_xyxy: tuple[float, float, float, float],
         probabilities: np.ndarray,
         player_confidence: float | None = None,
     ) -> Detection:
+        """A detection in the video frame, of a box in a picture `[height, width, 3]` that it was shrunk to."""
+        scale_x, scale_y = video_frame.picture.shape[1] / shape[1], video_frame.picture.shape[0] / shape[0]
+        x1, y1, x2, y2 = box_xyxy
         likeliest = int(np.argmax(probabilities))
         return Detection(
-            time_seconds=time_seconds,
-            box_xyxy=box_xyxy,
+            time_seconds=video_frame.time_seconds,
+            box_xyxy=(x1 * scale_x, y1 * scale_y, x2 * scale_x, y2 * scale_y),
             instrument=(*self.taxonomy.names, OTHER)[likeliest],
             confidence=float(probabilities[likeliest]),
             label_confidences=tuple(map(float, probabilities[:-1])),
@@ -105,14 +105,13 @@ class EmbeddedDetector(InstrumentDetector):
 
 
 def _most_visible(players: list[PlayerBox]) -> list[PlayerBox]:
-    """The `MAX_PLAYERS` that are largest and surest, still from left to right."""
+    """The `MAX_PLAYERS` that are largest and surest, most visible first."""
 
     def visibility(player: PlayerBox) -> float:
         x1, y1, x2, y2 = player.box_xyxy
         return player.confidence * (x2 - x1) * (y2 - y1)
 
-    kept = sorted(players, key=visibility, reverse=True)[:MAX_PLAYERS]
-    return [player for player in players if player in kept]
+    return sorted(players, key=visibility, reverse=True)[:MAX_PLAYERS]
 
 
 def _surest_regions(detections: list[Detection], played: set[str]) -> list[Detection]:

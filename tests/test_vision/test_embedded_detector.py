@@ -7,7 +7,7 @@ import pytest
 from av_sep.errors import ParameterError
 from av_sep.instruments import MUSDB_4, URMP_13, Taxonomy
 from av_sep.types import VideoFrame
-from vision.embedded_detector import EmbeddedDetector
+from vision.embedded_detector import MAX_PLAYERS, MAX_VIEWS, EmbeddedDetector
 from vision.labels import pool_detections
 from vision.players import PlayerBox, PlayerDetector
 
@@ -72,7 +72,7 @@ class TestBookkeeping:
         picture[:, :60, 1] = 230  # an oboe
         player, horn, whole = detect_in(picture, PlayerBox((0, 0, 50, 100), 0.9))
         assert (player.instrument, horn.instrument) == ("oboe", "horn")
-        assert horn.box_xyxy == (140, 0, 200, 60) and horn.confidence > 0.9
+        assert horn.box_xyxy == (140, 40, 200, 100) and horn.confidence > 0.9
         assert horn.player_confidence == 0.0 and not horn.whole_frame and whole.whole_frame
 
     def test_the_same_instrument_beside_its_player_is_his(self):
@@ -92,10 +92,26 @@ class TestBookkeeping:
         with pytest.raises(ParameterError, match=r"at least one of oboe, horn.*Received: musdb4"):
             EmbeddedDetector(MUSDB_4, KnownPlayers(), RednessClassifier())
 
-    def test_a_crowd_costs_no_more_than_sixteen_players(self):
-        crowd = [PlayerBox((float(i), 0.0, i + 10.0 + i, 50.0), 0.5) for i in range(30)]
-        detections = detect_in(SQUARE, *crowd)
-        assert [detection.box_xyxy[0] for detection in detections[:-1]] == list(range(14, 30))
+    @pytest.mark.parametrize("num_players, num_views", [(0, 8), (1, 8), (3, 8), (5, 8), (7, 8), (9, 10), (30, 11)])
+    def test_a_frame_costs_eight_views_in_one_batch(self, num_players, num_views, monkeypatch):
+        batches = []
+        classify = RednessClassifier.classify
+        monkeypatch.setattr(
+            RednessClassifier, "classify", lambda self, views: batches.append(len(views)) or classify(self, views)
+        )
+        crowd = [PlayerBox((float(i), 0.0, i + 10.0 + i, 50.0), 0.5) for i in range(num_players)]
+        picture = np.random.default_rng(0).integers(0, 255, (100, 220, 3), np.uint8)
+        detections = detect_in(picture, *crowd)
+        assert batches == [num_views] and MAX_VIEWS == 8
+        seen = [detection.box_xyxy[0] for detection in detections if detection.player_confidence == 0.5]
+        assert seen == list(range(num_players))[-MAX_PLAYERS:]  # the largest of a crowd
+
+    def test_boxes_in_a_large_picture_are_in_its_own_pixels(self):
+        picture = np.zeros((1000, 4001, 3), np.uint8)
+        picture[:, 2000:, 0] = 255
+        horn, whole = detect_in(picture, PlayerBox((800.0, 100.0, 900.0, 250.0), 0.9))  # as seen in 1000 x 250 pixels
+        assert horn.instrument == "horn" and whole.box_xyxy == pytest.approx((0, 0, 4001, 1000))
+        assert horn.box_xyxy == pytest.approx((800 * 4.001, 400, 900 * 4.001, 1000))
 
     def test_frames_stream_one_by_one(self):
         taken = []

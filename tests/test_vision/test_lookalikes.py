@@ -1,0 +1,74 @@
+"""Sharing between lookalikes by hand and by what must not change; statements about unsure players by hand."""
+
+import numpy as np
+import pytest
+
+from av_sep.instruments import URMP_13
+from vision.lookalikes import LookalikePair, describe_unsure, family_confidences, spread_lookalikes
+
+PAIR = LookalikePair("violin", "viola", 1.5, 0.5)
+
+
+def confidences(**named):
+    """A label vector with the named confidences."""
+    vector = np.zeros(len(URMP_13))
+    for name, confidence in named.items():
+        vector[URMP_13.index(name)] = confidence
+    return tuple(vector)
+
+
+class TestSpread:
+    def test_by_hand(self):
+        # Odds 0.64 / 0.16 = 4, to the power 0.5 are 2, times 1.5 are 3: three quarters of 0.8 are the violin's.
+        spread = spread_lookalikes(np.array([[0.64, 0.16, 0.2]]), ("violin", "viola"), [PAIR])
+        np.testing.assert_allclose(spread, [[0.6, 0.2, 0.2]])
+
+    def test_the_pair_keeps_what_it_has_and_others_what_they_have(self):
+        probabilities = np.random.default_rng(0).dirichlet(np.ones(14) / 4, 50)
+        before = probabilities.copy()
+        spread = spread_lookalikes(probabilities, URMP_13.names)
+        np.testing.assert_array_equal(probabilities, before)
+        np.testing.assert_allclose(spread[:, :2].sum(axis=1), before[:, :2].sum(axis=1))
+        np.testing.assert_allclose(spread[:, 2:4].sum(axis=1), before[:, 2:4].sum(axis=1))
+        np.testing.assert_array_equal(spread[:, 4:], before[:, 4:])
+        assert np.abs(spread[:, :4] - before[:, :4]).max() > 0.05
+
+    def test_full_trust_and_even_odds_change_nothing_and_no_trust_leaves_what_is_usual(self):
+        given = np.array([[0.1, 0.5, 0.4]])
+        names = ("viola", "violin")
+        as_it_is, usual = LookalikePair("violin", "viola", 1.0, 1.0), LookalikePair("violin", "viola", 2.0, 0.0)
+        np.testing.assert_allclose(spread_lookalikes(given, names, [as_it_is]), given)
+        np.testing.assert_allclose(spread_lookalikes(given, names, [usual]), [[0.2, 0.4, 0.4]])
+
+    def test_the_likelier_cello_stays_the_likelier(self):
+        spread = spread_lookalikes(np.array([[0.3, 0.5, 0.2], [0.5, 0.3, 0.2]]), ("cello", "double_bass"))
+        assert spread[0, 1] > spread[0, 0] > 0.3 and spread[1, 0] > spread[1, 1] > 0.3
+
+    def test_impossible_and_lone_instruments(self):
+        nothing = np.array([[0.0, 0.0, 1.0]])
+        np.testing.assert_array_equal(spread_lookalikes(nothing, ("violin", "viola")), nothing)
+        one = np.array([[0.9, 0.05, 0.05]])
+        np.testing.assert_array_equal(spread_lookalikes(one, ("violin", "oboe")), one)
+        assert spread_lookalikes(np.zeros((0, 3)), ("violin", "viola")).shape == (0, 3)
+
+
+class TestWords:
+    def test_families_sum_their_instruments(self):
+        families = family_confidences(confidences(violin=0.5, cello=0.25, oboe=0.125), URMP_13)
+        assert families == {"strings": 0.75, "woodwinds": 0.125, "brass": 0.0}
+        assert family_confidences(confidences(horn=0.75, tuba=0.5), URMP_13)["brass"] == 1.0
+        with pytest.raises(ValueError, match="shorter"):
+            family_confidences((0.5,), URMP_13)
+
+    @pytest.mark.parametrize(
+        "given, expected, confidence",
+        [
+            ({"violin": 0.85, "viola": 0.1}, "violin", 0.85),
+            ({"violin": 0.54, "viola": 0.36}, "violin or viola", 0.9),
+            ({"horn": 0.5, "violin": 0.4}, "horn", 0.5),  # of another family: no way to say it in one word
+            ({"oboe": 0.3, "flute": 0.2, "clarinet": 0.25}, "woodwinds", 0.75),
+        ],
+    )
+    def test_says_as_much_as_is_sure(self, given, expected, confidence):
+        statement, sure = describe_unsure(confidences(**given), URMP_13)
+        assert statement == expected and sure == pytest.approx(confidence)
