@@ -10,11 +10,12 @@ over delayed copies of the waveform because independence of their loudness says 
 components are filters that all fit one another. Components are clustered by the coarse shape of their spectra (what an
 instrument keeps from note to note), and the clusters' spectrograms become masks on the mixture's. Independence of
 waveforms is measured by the logarithm of the hyperbolic cosine, that of loudness, often low and seldom high, by the
-third moment: the former does not see skewness and left made sources that fit the model mixed half and half.
+third moment: the former does not see skewness and left even made sources that fit the model mixed.
 
 One microphone allows little of this. The model is not identifiable: nothing in the mixture says which components belong
-to one instrument, magnitudes do not add up, and the timbre of an instrument changes more from note to note than from
-instrument to instrument. Expect scores near those of an equal share of the mixture, on either side of them.
+to one instrument, magnitudes do not add up, and the timbre of an instrument may change as much from note to note as
+from instrument to instrument. Expect scores near those of an equal share of the mixture, on either side of them; measured
+ones stand in `audio.baselines.linear_components`.
 
 FastICA is started anew from other seeds when it has not settled after `MAX_ITERATIONS`. If no start settles, the last
 one is used: any rotation of whitened channels is a separation that adds up, only a less independent one. That is told
@@ -40,6 +41,7 @@ from audio.baselines.linear_components import (
     num_independent_channels,
     separate_by_components,
 )
+from av_sep.errors import ParameterError
 
 _log = logging.getLogger(__name__)
 
@@ -65,9 +67,14 @@ class ICA:
         namer: tells which component is which instrument; gives the source names.
         num_components_per_source: spectra for each active instrument where there are too few channels, at least 1.
         seed: of everything that is drawn.
+
+    Raises:
+        ParameterError: for no spectra at all.
     """
 
     def __init__(self, namer: Namer, *, num_components_per_source: int = 3, seed: int = 0):
+        if num_components_per_source < 1:
+            raise ParameterError(f"Expected num_components_per_source >= 1. Received: {num_components_per_source}")
         self.namer = namer
         self.num_components_per_source = num_components_per_source
         self.seed = seed
@@ -111,6 +118,8 @@ class ICA:
             return None
         unmixing, spectra = found
         energies = np.sum((frames @ unmixing.T) ** 2, axis=0) * np.sum(spectra**2, axis=1)
+        if not np.any(energies):
+            return None
         shapes = _band_levels(np.abs(spectra).reshape(-1, *spectrum.shape[:2]).mean(axis=1), sample_rate_hz)
         labels = clusters(shapes, energies, num_sources, self.seed)
         groups = [(unmixing[labels == k], spectra[labels == k]) for k in range(num_sources)]

@@ -4,7 +4,7 @@ With at least as many independent channels as active instruments both are what t
 are multiplied by an unmixing matrix, and each component is multiplied by its column of the mixing matrix, which gives
 its image in every channel. Images have no arbitrary scale, and together they are the mixture. The matrices hold for
 the whole recording and for all frequencies: this fits mixing desks and microphones without delay between them, not
-rooms.
+rooms, where sound comes late and often.
 
 With fewer channels, a single microphone above all, no matrix can undo the mixture. Each method then splits something
 larger that can be made from the channels into more components than there are instruments, and those are clustered;
@@ -14,6 +14,18 @@ holds one channel twice is a mono file.
 Where nothing can be told apart, in silence, in a constant, in less than a moment, every active instrument gets the same
 share of the mixture. The same is done with what the components leave over (more channels than instruments), so the
 estimates always add up to the mixture.
+
+What to expect, as SDR improvement over the mixture in dB, of 40 duets and 40 trios of real solos of 2.9 s, named by the
+static Wiener filters' spectra:
+
+                                                 duets                  trios
+                                            share  ICA   PCA       share  ICA   PCA
+    a microphone each, no delays             2.5   29.4   2.7       4.7   23.7   3.4
+    stereo, panned                           2.5   31.0   2.4       4.7    3.8   4.6
+    one microphone                           2.5    2.7   4.1       4.7    3.7   4.4
+    a microphone each, delays and a room     2.3    0.2   0.1       4.7    2.1   2.2
+
+"share" is the mixture divided by the number of instruments.
 
 Conventions: mixtures are `[time, channels]`, components `[num_components, time, channels]`.
 """
