@@ -14,8 +14,8 @@ third moment: the former does not see skewness and left even made sources that f
 
 One microphone allows little of this. The model is not identifiable: nothing in the mixture says which components belong
 to one instrument, magnitudes do not add up, and the timbre of an instrument may change as much from note to note as
-from instrument to instrument. Expect scores near those of an equal share of the mixture, on either side of them; measured
-ones stand in `audio.baselines.linear_components`.
+from instrument to instrument. Expect scores near those of an equal share of the mixture, on either side of them; those
+that were measured stand in `audio.baselines.linear_components`.
 
 FastICA is started anew from other seeds when it has not settled after `MAX_ITERATIONS`. If no start settles, the last
 one is used: any rotation of whitened channels is a separation that adds up, only a less independent one. That is told
