@@ -5,8 +5,9 @@
 
 Two datasets are made under OUT/data, by seed: mixtures of two, three and four recorded solos (`--solos`, a folder
 `<instrument>/<files>`; whole phrases of unrelated music), and chamber pieces with film from a soundfont and sample
-libraries that were held out (`--libraries` of `--notes`), with pictures of players that were held out, too. Both are
-scored by `av-sep evaluate`, whose pages lie in OUT/real_solos and OUT/made; the tables go to OUT/scoreboard.md.
+libraries that were held out (`--libraries` of `--notes`), with pictures of players that were held out, too
+(`--pictures`, a folder `<instrument>/<files>`: only its instruments play, since drawn players are no test of eyes). Both
+are scored by `av-sep evaluate`, whose pages lie in OUT/real_solos and OUT/made; the tables go to OUT/scoreboard.md.
 Everything resumes. `--soundfont`: pretty_midi (PyPI) brings TimGM6mb.sf2.
 """
 
@@ -120,9 +121,11 @@ def _datasets(options: dict) -> Iterator[tuple[str, str, Path, dict]]:
         yield "real_solos", "folder", folder, {"labels": ("true",)}
     if options["soundfont"]:
         folder = data / "made"
+        pictures = options["pictures"]
+        seen = None if pictures is None else tuple(n for n in URMP_13.names if (pictures / n).is_dir())
         make_pieces(
-            folder, options["notes"], options["libraries"], soundfonts=(options["soundfont"],),
-            pictures=options["pictures"], num_pieces=options["pieces"], seconds=options["seconds"],
+            folder, options["notes"], options["libraries"], soundfonts=(options["soundfont"],), instruments=seen,
+            pictures=pictures, num_pieces=options["pieces"], seconds=options["seconds"],
             seed=options["seed"], min_players=min(sizes), max_players=max(sizes),
         )  # fmt: skip
         yield "made", "urmp", folder, {"labels": ("true", "detected"), "frames_per_second": 0.5}

@@ -74,8 +74,7 @@ INSTRUMENTS_CAPTION = (
 )
 LABELS_CAPTION = (
     "Median SI-SDR improvement with 95 % bootstrap interval over tracks, for systems that were given labels from more"
-    " than one source. A missed stem ranks below all others here; in the table of what detection costs it counts as"
-    " 0 dB."
+    " than one source. A missed stem counts as 0 dB."
 )
 
 

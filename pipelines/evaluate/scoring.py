@@ -1,8 +1,8 @@
 """The scores of one system on one track, as rows of the tables.
 
 A stem is "present" where its instrument plays and was separated, "missed" where it plays and nobody said so (its
-estimate is silence), "leak" where it does not play and got a stem all the same: no ratio is defined there, so what is
-measured is how far below the mixture it lies.
+estimate is silence, its improvement none: its listener is left with the mixture), "leak" where it does not play and got
+a stem all the same: no ratio is defined there, so what is measured is how far below the mixture it lies.
 """
 
 import math
@@ -74,8 +74,8 @@ def score(
     references = np.stack([sound.references[name] for name in names])
     separated = np.stack([estimates.get(name, silence) for name in names])
     rows = [
-        {**keys, "instrument": name, "status": "present" if name in estimates else "missed", **ratios}
-        for name, ratios in zip(names, map(_ratios, references, separated, [sound.mixture] * len(names)))
+        {**keys, "instrument": name, **_ratios(reference, estimates.get(name), sound.mixture)}
+        for name, reference in zip(names, references)
     ]
     segments = {}
     for method in segment_metrics:
@@ -107,8 +107,12 @@ def _with_noise(references: np.ndarray) -> np.ndarray:
     return references + 10 ** (REFERENCE_NOISE_DB / 20) * rms * noise
 
 
-def _ratios(reference: np.ndarray, estimate: np.ndarray, mixture: np.ndarray) -> dict[str, float]:
+def _ratios(reference: np.ndarray, estimate: np.ndarray | None, mixture: np.ndarray) -> dict[str, Any]:
+    if estimate is None:
+        # Silence has an SDR of 0 dB, which for a faint stem would be an improvement over the mixture.
+        return {"status": "missed", "si_sdr": -math.inf, "si_sdr_improvement": 0.0, "sdr": 0.0, "sdr_improvement": 0.0}
     return {
+        "status": "present",
         "si_sdr": si_sdr(reference, estimate),
         "si_sdr_improvement": si_sdr_improvement(reference, estimate, mixture),
         "sdr": sdr(reference, estimate),

@@ -279,6 +279,7 @@ def test_anyones_stems(folder, stems, tmp_path):
     exact, late = rows.loc["exact"], rows.loc["late"]
     assert np.isposinf(exact["sdr"]).all() and (exact["status"] == "present").all()
     assert late.loc[("two", "oboe"), "status"] == "missed" and np.isneginf(late.loc[("two", "oboe"), "si_sdr"])
+    assert late.loc[("two", "oboe"), "sdr_improvement"] == late.loc[("two", "oboe"), "si_sdr_improvement"] == 0
     assert late.loc[("one", "horn"), "status"] == "leak" and ("one", "residual") not in late.index
     shifted = late[late["status"] == "present"]
     # One sample at 22,050 Hz: next to nothing in the bass, a fifth of a period of the flute's overtones.
