@@ -7,8 +7,8 @@ Two datasets are made under OUT/data, by seed: mixtures of two, three and four r
 `<instrument>/<files>`; whole phrases of unrelated music), and chamber pieces with film from a soundfont and sample
 libraries that were held out (`--libraries` of `--notes`), with pictures of players that were held out, too
 (`--pictures`, a folder `<instrument>/<files>`: only its instruments play, since drawn players are no test of eyes).
-Both are scored by `av-sep evaluate`, whose pages lie in OUT/real_solos and OUT/made; the tables go to OUT/scoreboard.md.
-Everything resumes. `--soundfont`: pretty_midi (PyPI) brings TimGM6mb.sf2.
+Both are scored by `av-sep evaluate`, whose pages lie in OUT/real_solos and OUT/made; the tables go to
+OUT/scoreboard.md. Everything resumes. `--soundfont`: pretty_midi (PyPI) brings TimGM6mb.sf2.
 """
 
 from collections.abc import Iterator, Sequence
