@@ -22,12 +22,10 @@ from pipelines.evaluate.tables import SystemInfo
 from pipelines.joint.files import load_separation_model
 
 FLOORS = ("mixture", "mixture_share", "wiener")
-CLASSICS = ("nmf", "nmf_blind", "ica", "pca")
+CLASSICS = ("nmf", "nmf_frobenius", "nmf_itakura_saito", "nmf_blind", "ica", "pca")
 GROUPS: Mapping[str, tuple[str, ...]] = {"floors": FLOORS, "classics": CLASSICS, "oracles": tuple(ORACLES)}
 ALWAYS = ("mixture", "wiener", "ideal_ratio_mask")
 _KINDS = ("floor", "classic", "model", "oracle")
-# Variants of one method, e.g. nmf_itakura_saito, are of its kind.
-_CLASSIC_FAMILIES = ("nmf", "ica", "pca")
 UNKNOWN_LABELS = "unknown"
 
 
@@ -134,7 +132,7 @@ def _title(name: str) -> str:
 def _kind(name: str) -> str:
     if name in FLOORS:
         return "floor"
-    return "classic" if name.split("_")[0] in _CLASSIC_FAMILIES else "model"
+    return "classic" if name in CLASSICS else "model"
 
 
 def _weights_digest(path: Path) -> str:
