@@ -8,8 +8,8 @@ from audio.separation_model import WholeMixtureModel
 from audio.separator import BLOCK_SAMPLES, SeparatedBlock, StreamSeparator, share_difference, validated_block
 from av_sep.errors import ParameterError
 
-# Stereo at 48 kHz with 13 estimates: some 5 GB in the worst case.
-DEFAULT_MAX_SECONDS = 15 * 60.0
+# Blind NMF takes some 5 MB per second of stereo beside the estimates, so this is about 4 GB.
+DEFAULT_MAX_SECONDS = 10 * 60.0
 
 
 class WholeMixtureSeparator(StreamSeparator):

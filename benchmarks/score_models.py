@@ -21,9 +21,8 @@ import pandas as pd  # noqa: E402
 
 from audio.baselines.oracle import ideal_ratio_mask  # noqa: E402
 from audio.metrics import sdr, si_sdr  # noqa: E402
-from audio.models import load_model  # noqa: E402
+from audio.models import load_model, make_separator  # noqa: E402
 from audio.resampling import resample  # noqa: E402
-from audio.separator import Separator  # noqa: E402
 from av_sep.datasets.mixing import set_level  # noqa: E402
 from av_sep.datasets.solo_bank import open_bank  # noqa: E402
 from av_sep.instruments import URMP_13  # noqa: E402
@@ -115,7 +114,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--csv", type=Path, help="also write every row here")
     options = parser.parse_args()
-    separators = {name: Separator(load_model(name), chunk_samples=65536) for name in options.models.split(",")}
+    separators = {name: make_separator(load_model(name), chunk_samples=65536) for name in options.models.split(",")}
     tables = {}
     if options.bank:
         tables["held-out made"] = (read_held_out(options.bank), 6.0)
