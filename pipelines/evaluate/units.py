@@ -18,6 +18,7 @@ from pipelines.evaluate.config import EvaluateConfig
 from pipelines.evaluate.scoring import Scored
 from pipelines.evaluate.systems import SystemSpec
 from pipelines.staging import make_folder
+from vision.instrument_classifier import HEAD_PATH
 
 WORK = "work"
 # Raised whenever a change to the code changes scores.
@@ -68,7 +69,8 @@ class TrackTask:
         """Of what is seen in the film."""
         config = self.config
         settings = [config.detector, config.frames_per_second, config.threshold]
-        return _digest([_PROTOCOL, settings, _identities((self.track.video, self.track.boxes))])
+        eyes = _identities(_detector_files(config.detector))
+        return _digest([_PROTOCOL, settings, eyes, _identities((self.track.video, self.track.boxes))])
 
     def key(self, unit: Unit, instruments: Sequence[str]) -> str:
         """Of a unit's scores, `instruments` being what is said to play."""
@@ -107,6 +109,13 @@ def write_kept(path: Path, key: str, content: dict[str, Any]) -> None:
     make_folder(path.parent)
     with replace_when_complete(path) as temporary:
         temporary.write_text(json.dumps({"key": key, "content": content}))
+
+
+def _detector_files(detector: str) -> list[Path]:
+    """The files that decide what a detector sees, as far as they are known; a handle's are not."""
+    names = [name.partition(":")[2] or name for name in detector.split(",")]
+    given = [Path(name) for name in names if Path(name).is_file()]
+    return [HEAD_PATH, *given] if "embedded" in names else given
 
 
 def _identities(paths: Sequence[Path | None]) -> list[list[Any]]:
