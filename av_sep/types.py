@@ -169,11 +169,15 @@ class AnnotationResult:
     Attributes:
         input_path: the video.
         labels: pooled over time.
-        detections: every detection, ordered by time.
-        files: kind ("json", "csv", "coco", "overlay") -> file written.
+        detections: every detection that the files hold, ordered by time.
+        files: kind ("json", "csv", "coco", "jams", "overlay", "overlay_video", "review") -> file written.
+        players: who was seen, left to right.
+        is_kept: True where an earlier run had left all the files, made alike, and nothing was done.
     """
 
     input_path: Path
     labels: InstrumentLabels
     detections: tuple[Detection, ...]
     files: Mapping[str, Path]
+    players: tuple[SeenPlayer, ...] = ()
+    is_kept: bool = False

@@ -1,18 +1,26 @@
 """Detection only: which instruments a video shows, when and where, for annotating datasets."""
 
+import math
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from av_sep.errors import ParameterError
 from av_sep.media import probe, replace_when_complete
 from av_sep.types import AnnotationResult
-from pipelines.annotation_formats import FORMATS, SUFFIXES, write_coco, write_csv, write_json
+from pipelines.annotation.content import Annotation, find_player_numbers
+from pipelines.annotation.formats import FORMATS, SUFFIXES, WRITERS
+from pipelines.annotation.overlay_video import write_overlay_video
+from pipelines.annotation.provenance import VideoSource, describe_making, find_kept
+from pipelines.annotation.reading import detections_from_json, labels_from_json, players_from_json
+from pipelines.annotation.review import ReviewPictures, write_pages
 from pipelines.config import AnnotateConfig
 from pipelines.look import Looker, Sighting
 from pipelines.progress import Progress, silent
-from pipelines.staging import make_folder, require_free
+from pipelines.staging import make_folder
 from vision.overlay import contact_sheet, draw_detections
 
 
@@ -23,7 +31,7 @@ class AnnotationRunner:
         config: the settings.
 
     Raises:
-        ParameterError: for settings that are unknown.
+        ParameterError: for settings that are unknown or do not go together.
     """
 
     def __init__(self, config: AnnotateConfig):
@@ -31,50 +39,128 @@ class AnnotationRunner:
         if unknown or not config.formats:
             received = ", ".join(unknown) or "none"
             raise ParameterError(f"Expected formats among {', '.join(FORMATS)}. Received: {received}")
+        if not (math.isfinite(config.min_confidence) and 0 <= config.min_confidence <= 1):
+            raise ParameterError(f"Expected min_confidence in [0, 1]. Received: {config.min_confidence}")
+        if config.review and "json" not in config.formats:
+            raise ParameterError(
+                f"The review page shows and corrects JSON files: expected json among the formats."
+                f" Received: {', '.join(config.formats)}"
+            )
         self.config = config
         self.looker = Looker(
-            config.detector, frames_per_second=config.frames_per_second, threshold=config.threshold
+            config.detector,
+            frames_per_second=config.frames_per_second,
+            threshold=config.threshold,
+            skip_similar=config.scenes,
         )
 
     def run(
         self, input_path: str | Path, output_dir: str | Path, progress: Progress = silent, *,
-        location: str | None = None,
+        source: VideoSource | None = None,
     ) -> AnnotationResult:  # fmt: skip
-        """Looks at one video and writes its label files.
+        """Looks at one video and writes its label files, all of them or none.
 
         Args:
             input_path: any video that ffmpeg reads.
             output_dir: the files go to `<output_dir>/<input's stem>.json` and so on.
             progress: told how far the run is.
-            location: what the files name as their input where `input_path` is but a copy of it.
+            source: what the files name as their input where `input_path` is but a copy of it.
+
+        Returns:
+            What was found; what an earlier run had found, where it left all the files and they were made alike.
 
         Raises:
             MediaError: for a video that cannot be read or a folder that cannot be written.
-            ParameterError: if a file exists already.
+            ParameterError: if files exist that were made otherwise.
         """
         path, folder = Path(input_path), Path(output_dir)
-        wanted = [*self.config.formats, *(["overlay"] if self.config.overlay else [])]
-        files = {kind: folder / f"{path.stem}{SUFFIXES[kind]}" for kind in wanted}
-        for file in files.values():
-            require_free(file, overwrite=self.config.overwrite)
+        kept = self.find_kept(path, folder, source)
+        if kept is not None:
+            return kept
+        files, source = self._files(path, folder), source or VideoSource.of_file(path)
         info = probe(path)
-        sighting = self.looker.look(path, info, progress)
+        pictures = ReviewPictures()
+        sighting = self.looker.look(path, info, progress, pictures.observe if self.config.review else None)
+        annotation = self._annotation(info, sighting, source)
         make_folder(folder)
-        self._write(files, info, sighting, location or str(path))
-        return AnnotationResult(path, sighting.labels, sighting.detections, files)
+        self._write(files, annotation, pictures, progress)
+        return AnnotationResult(path, sighting.labels, annotation.detections, files, sighting.players)
 
-    def _write(self, files: dict[str, Path], info, sighting: Sighting, location: str) -> None:
-        if "json" in files:
-            write_json(files["json"], info, sighting, self.config.detector, location)
-        if "csv" in files:
-            write_csv(files["csv"], sighting)
-        if "coco" in files:
-            write_coco(files["coco"], info, sighting, self.looker.detector.taxonomy)
-        if "overlay" in files:
-            sheet = contact_sheet([draw_detections(frame.picture, found) for frame, found in sighting.shown])
-            _, data = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
-            with replace_when_complete(files["overlay"]) as temporary:
-                temporary.write_bytes(data.tobytes())
+    def find_kept(
+        self, input_path: str | Path, output_dir: str | Path, source: VideoSource | None = None
+    ) -> AnnotationResult | None:
+        """What an earlier run found in this video, where nothing needs to be done; else None.
+
+        Raises:
+            ParameterError: if files exist that were made otherwise.
+        """
+        path, folder = Path(input_path), Path(output_dir)
+        files = self._files(path, folder)
+        is_missing = source is None and not path.exists()
+        if self.config.overwrite or is_missing or not any(file.exists() for file in files.values()):
+            return None
+        made = describe_making(self.config, self.looker.threshold, source or VideoSource.of_file(path))
+        content = find_kept(files, made)
+        if content is None:
+            return None
+        return AnnotationResult(
+            path,
+            labels_from_json(content),
+            detections_from_json(content),
+            files,
+            players_from_json(content),
+            is_kept=True,
+        )
+
+    def _files(self, path: Path, folder: Path) -> dict[str, Path]:
+        """Kind -> place of every file that is wanted."""
+        extras = [kind for kind in ("overlay", "overlay_video", "review") if getattr(self.config, kind)]
+        return {kind: folder / f"{path.stem}{SUFFIXES[kind]}" for kind in (*self.config.formats, *extras)}
+
+    def _annotation(self, info, sighting: Sighting, source: VideoSource) -> Annotation:
+        sure = tuple(d for d in sighting.detections if d.confidence >= self.config.min_confidence)
+        return Annotation(
+            info=info,
+            location=source.location,
+            sighting=sighting,
+            taxonomy=self.looker.detector.taxonomy,
+            detector=self.config.detector,
+            made=describe_making(self.config, self.looker.threshold, source),
+            detections=sure,
+            player_numbers=find_player_numbers(sure, sighting.players),
+            frames_per_second=self.config.frames_per_second,
+        )
+
+    def _write(
+        self, files: dict[str, Path], annotation: Annotation, pictures: ReviewPictures, progress: Progress
+    ) -> None:
+        """Writes all files, which take their names together at the end."""
+        with ExitStack() as stack:
+            # The one entered last is renamed first. Should the power fail between two renames, the JSON file says
+            # how the others were made, and they are missing rather than old.
+            ordered = sorted(files, key=lambda kind: kind == "json")
+            places = {kind: stack.enter_context(replace_when_complete(files[kind])) for kind in ordered}
+            for kind, place in places.items():
+                if kind in WRITERS:
+                    WRITERS[kind](place, annotation)
+            if "overlay" in places:
+                places["overlay"].write_bytes(_sheet(annotation.sighting, self.config.min_confidence))
+            if "overlay_video" in places:
+                write_overlay_video(places["overlay_video"], annotation, progress)
+            if "review" in places:
+                pictures.write(places["review"])
+            for path in files.values():
+                path.unlink(missing_ok=True)
+
+
+def _sheet(sighting: Sighting, min_confidence: float) -> bytes:
+    """A contact sheet as PNG."""
+    drawn = [
+        draw_detections(frame.picture, [d for d in found if d.confidence >= min_confidence])
+        for frame, found in sighting.shown
+    ]
+    _, data = cv2.imencode(".png", cv2.cvtColor(contact_sheet(drawn), cv2.COLOR_RGB2BGR))
+    return np.asarray(data).tobytes()
 
 
 def annotate(
@@ -86,10 +172,16 @@ def annotate(
         input_path: any video that ffmpeg reads.
         output_dir: folder for the label files.
         progress: called as `progress(stage, done_seconds, total_seconds)`.
-        **settings: fields of `pipelines.config.AnnotateConfig`, e.g. `overlay=True`.
+        **settings: fields of `pipelines.config.AnnotateConfig`, e.g. `overlay=True`. With `review` the page
+            `review.html` shows this video alone.
 
     Raises:
         MediaError: for a video that cannot be read or a folder that cannot be written.
-        ParameterError: for settings that cannot be used.
+        ParameterError: for settings that cannot be used, and for files that were made otherwise.
     """
-    return AnnotationRunner(AnnotateConfig(**settings)).run(input_path, output_dir, progress)
+    config = AnnotateConfig(**settings)
+    result = AnnotationRunner(config).run(input_path, output_dir, progress)
+    if config.review:
+        folder = Path(output_dir)
+        write_pages(folder, [Path(input_path).stem], lambda name: (folder / name).read_text(encoding="utf-8"))
+    return result

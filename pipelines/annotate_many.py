@@ -1,21 +1,30 @@
-"""Annotation of many videos, spread over processes or a Beam runner: the one-video runner, carried there."""
+"""Annotation of many videos, one after the other or spread over processes or a Beam runner, and their review page."""
 
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from av_sep.errors import MediaError, ParameterError
 from av_sep.media import MEDIA_EXTENSIONS
 from pipelines.annotate import AnnotationRunner
+from pipelines.annotation.provenance import VideoSource
+from pipelines.annotation.review import write_pages
 from pipelines.batch import expand_folders
 from pipelines.config import AnnotateConfig
-from pipelines.workers import Outcome, Report, Workers, run_everywhere
 from pipelines.look import confidences
+from pipelines.progress import Progress, silent
 from pipelines.storage import configure_filesystems, is_remote, open_folder
+from pipelines.workers import LOCAL, Outcome, Report, Workers, run_everywhere
+
+# What a folder of recordings holds beside its videos.
+_SOUND_EXTENSIONS = frozenset(
+    ".wav .flac .mp3 .m4a .aac .ogg .oga .opus .aif .aiff .wma .w64 .rf64 .caf .au".split()
+)
+_VIDEO_EXTENSIONS = MEDIA_EXTENSIONS - _SOUND_EXTENSIONS
 
 
 @dataclass(frozen=True)
@@ -27,54 +36,83 @@ class AnnotationTask:
         name: the video's name in it.
         output: folder for the label files, path or URL.
         config: the settings.
+        num_bytes: of a remote video, where known.
     """
 
     folder: str
     name: str
     output: str
     config: AnnotateConfig
+    num_bytes: int | None = None
 
     @property
     def location(self) -> str:
         """Path or URL of the video."""
         return f"{self.folder}/{self.name}" if is_remote(self.folder) else str(Path(self.folder) / self.name)
 
+    @property
+    def stem(self) -> str:
+        """The video's name without folder and suffix, which its label files share."""
+        return PurePosixPath(self.name).stem
+
 
 def annotation_tasks(
     inputs: Sequence[str], output: str, config: AnnotateConfig, workers: Workers = Workers()
 ) -> list[AnnotationTask]:
-    """One task for each video; folders, local or remote, are searched.
+    """One task for each video; folders, local or remote, are searched for videos.
 
     Raises:
         MediaError: for a folder that cannot be searched, or where there is no video at all.
-        ParameterError: where two videos of one name would share an output.
+        ParameterError: for settings that cannot be used, and where two videos of one name would share an output.
     """
+    # Said once, before any work, rather than for every video.
+    AnnotationRunner(config)
     tasks = []
     configure_filesystems(workers.runner_options, [*inputs, output])
     for given in inputs:
         if is_remote(given):
-            tasks += [AnnotationTask(folder, name, output, config) for folder, name in _remote_media(given)]
+            found = _remote_videos(given)
+            tasks += [AnnotationTask(folder, name, output, config, num_bytes) for folder, name, num_bytes in found]
         else:
             paths = expand_folders([Path(given)])
+            if Path(given).is_dir():
+                paths = [path for path in paths if path.suffix.lower() in _VIDEO_EXTENSIONS]
             tasks += [AnnotationTask(str(path.parent), path.name, output, config) for path in paths]
+    tasks = list({task.location: task for task in tasks}.values())
     if not tasks:
-        raise MediaError(f"Expected video or sound files. Received: {', '.join(inputs)}, with none inside")
-    stems = Counter(PurePosixPath(task.name).stem for task in tasks)
-    if doubled := [task.location for task in tasks if stems[PurePosixPath(task.name).stem] > 1]:
+        raise MediaError(f"Expected video files. Received: {', '.join(inputs)}, with none inside")
+    stems = Counter(task.stem for task in tasks)
+    if doubled := [task.location for task in tasks if stems[task.stem] > 1]:
         raise ParameterError(f"Inputs of one name would share an output. Received: {', '.join(doubled)}")
     return tasks
 
 
-def _remote_media(url: str) -> list[tuple[str, str]]:
+def _remote_videos(url: str) -> list[tuple[str, str, int | None]]:
+    """Folder, name and size of the video or of the videos in the folder."""
     folder, _, name = url.rstrip("/").rpartition("/")
     if PurePosixPath(name).suffix.lower() in MEDIA_EXTENSIONS:
-        return [(folder, name)]
-    names = sorted(open_folder(url).names())
-    return [(url.rstrip("/"), name) for name in names if PurePosixPath(name).suffix.lower() in MEDIA_EXTENSIONS]
+        return [(folder, name, None)]
+    sizes = sorted(open_folder(url).names().items())
+    return [
+        (url.rstrip("/"), name, size)
+        for name, size in sizes
+        if PurePosixPath(name).suffix.lower() in _VIDEO_EXTENSIONS
+    ]
 
 
-def annotate_many(tasks: Sequence[AnnotationTask], workers: Workers, report: Report) -> list[Outcome]:
+def annotate_many(
+    tasks: Sequence[AnnotationTask],
+    workers: Workers,
+    report: Report,
+    progress_of: Callable[[AnnotationTask], Progress] = lambda task: silent,
+) -> list[Outcome]:
     """Annotates every video; one that fails does not stop the others.
+
+    Args:
+        tasks: one for each video.
+        workers: who does the work.
+        report: called as `report(done, total)`.
+        progress_of: gives what is told of the progress within a video, where this process does the work itself.
 
     Returns:
         An outcome for each task, its value as `annotate_one` describes it.
@@ -85,41 +123,94 @@ def annotate_many(tasks: Sequence[AnnotationTask], workers: Workers, report: Rep
     """
     output = tasks[0].output
     exchange = f"{output.rstrip('/')}/.outcomes" if is_remote(output) else None
-    return run_everywhere(annotate_one, tasks, workers, report, exchange=exchange)
+    run = annotate_one
+    if workers.runner == LOCAL and workers.num_processes == 1:
+        run = partial(_annotate_here, progress_of=progress_of)  # type: ignore[assignment]
+    return run_everywhere(run, tasks, workers, report, exchange=exchange)
 
 
-def annotate_one(task: AnnotationTask) -> dict[str, Any]:
+def write_review(tasks: Sequence[AnnotationTask], outcomes: Sequence[Outcome]) -> list[str]:
+    """Writes the review pages of all videos that went well.
+
+    Returns:
+        Paths or URLs of the pages, none where no video went well.
+
+    Raises:
+        MediaError: where a page cannot be written.
+    """
+    stems = [tasks[outcome.index].stem for outcome in outcomes if outcome.error is None]
+    output = open_folder(tasks[0].output)
+
+    def read(name: str) -> str:
+        return output.read(name).decode()
+
+    if not is_remote(tasks[0].output):
+        return [str(page) for page in write_pages(Path(tasks[0].output), stems, read)] if stems else []
+    with tempfile.TemporaryDirectory() as temporary:
+        pages = write_pages(Path(temporary), stems, read)
+        for page in pages:
+            output.publish(page, page.name)
+    return [f"{output.url}/{page.name}" for page in pages]
+
+
+def annotate_one(task: AnnotationTask, progress: Progress = silent) -> dict[str, Any]:
     """Annotates one video wherever this runs.
 
     Returns:
-        JSON-safe: "input", "instruments", "label_vector" (instrument -> confidence) and "files" (kind -> location).
+        JSON-safe: "input", "instruments", "label_vector" (instrument -> confidence), "files" (kind -> location) and
+        "kept", whether an earlier run had done it.
 
     Raises:
         MediaError, ParameterError: as `AnnotationRunner.run`.
     """
+    runner = _runner(task.config)
     with tempfile.TemporaryDirectory() as temporary:
+        source = VideoSource(task.location, task.num_bytes) if is_remote(task.folder) else None
+        output = Path(task.output)
+        if is_remote(task.output):
+            output = Path(temporary) / "labels"
+            _fetch_earlier(task, output)
         video = Path(task.folder) / task.name
         if is_remote(task.folder):
             video = Path(temporary) / "input" / PurePosixPath(task.name).name
-            open_folder(task.folder).fetch(task.name, video)
-        output = Path(temporary) / "labels" if is_remote(task.output) else Path(task.output)
-        result = _runner(task.config).run(video, output, location=task.location)
+        result = runner.find_kept(video, output, source)
+        if result is None:
+            if is_remote(task.folder):
+                open_folder(task.folder).fetch(task.name, video)
+            result = runner.run(video, output, progress, source=source)
         files = {kind: str(path) for kind, path in result.files.items()}
         if is_remote(task.output):
-            files = {kind: _upload(path, task) for kind, path in result.files.items()}
+            files = {kind: _upload(path, task, result.is_kept) for kind, path in result.files.items()}
     return {
         "input": task.location,
         "instruments": list(result.labels.instruments),
         "label_vector": confidences(result.labels),
         "files": files,
+        "kept": result.is_kept,
     }
 
 
-def _upload(path: Path, task: AnnotationTask) -> str:
+def _annotate_here(task: AnnotationTask, progress_of: Callable[[AnnotationTask], Progress]) -> dict[str, Any]:
+    return annotate_one(task, progress_of(task))
+
+
+def _fetch_earlier(task: AnnotationTask, folder: Path) -> None:
+    """Brings the JSON file of an earlier run, and empty files in place of the others: only that they exist counts."""
+    if task.config.overwrite:
+        return
+    output = open_folder(task.output)
+    folder.mkdir(parents=True)
+    for name in output.names():
+        if name == f"{task.stem}.json":
+            output.fetch(name, folder / name)
+        elif name.startswith(f"{task.stem}.") and "/" not in name:
+            (folder / name).touch()
+
+
+def _upload(path: Path, task: AnnotationTask, is_kept: bool) -> str:
     folder = open_folder(task.output)
-    if not task.config.overwrite and path.name in folder.names():
-        raise ParameterError(f"The output exists already; add --overwrite to replace it. Received: {path.name}")
-    folder.publish(path, path.name)
+    if not is_kept:
+        folder.publish(path, path.name)
     return f"{folder.url}/{path.name}"
 
 

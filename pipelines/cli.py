@@ -16,11 +16,11 @@ import click
 from av_sep import __version__
 from av_sep.errors import MediaError
 from av_sep.instruments import URMP_13
+from pipelines.cli_annotate import annotate
 from pipelines.cli_errors import OTHER_FAILURE, USER_MISTAKE, one_line, one_line_errors, prefixed
 from pipelines.cli_evaluate import evaluate
 from pipelines.cli_prepare import prepare
 from pipelines.cli_train import export, recipes, train
-from pipelines.cli_workers import make_workers, worker_options
 from pipelines.progress import TerminalProgress
 from pipelines.quiet import silence_native_libraries
 
@@ -97,49 +97,6 @@ def separate(inputs, output_dir, instruments, quiet, as_json, debug, **options) 
 
 
 @main.command()
-@click.argument("inputs", nargs=-1, required=True)
-@click.option("-o", "--output", "output_dir", default="labels", show_default=True)
-@click.option("--detector", default="embedded", show_default=True, help=f"{DETECTORS}.")
-@click.option("--formats", default="json,csv,coco", show_default=True, help="Which label files to write.")
-@click.option("--overlay", is_flag=True, help="Also write a sheet of pictures with boxes.")
-@_shared_options
-@worker_options(1)
-def annotate(
-    inputs, output_dir, formats, quiet, as_json, debug, processes, runner, runner_options, **options
-) -> None:
-    """Detect instruments only: write labels with times, boxes and confidences for every video.
-
-    INPUTS and OUTPUT may be URLs where Apache Beam is installed; --processes and --runner spread many videos.
-    """
-    from pipelines.config import AnnotateConfig
-
-    names = tuple(name.strip() for name in formats.split(",") if name.strip())
-    settings = {"formats": names, "frames_per_second": options.pop("fps"), **options}
-
-    def make_runner():
-        from pipelines.annotate import AnnotationRunner
-
-        return AnnotationRunner(AnnotateConfig(**settings))
-
-    def spread() -> None:
-        from pipelines.annotate_many import annotate_many, annotation_tasks
-
-        workers = make_workers(processes, runner, runner_options)
-        tasks = annotation_tasks(inputs, output_dir, AnnotateConfig(**settings), workers)
-        with TerminalProgress("annotate", shown=not quiet and sys.stderr.isatty(), unit="videos") as bar:
-            outcomes = annotate_many(tasks, workers, lambda done, total: bar("looking", float(done), float(total)))
-        results = [o.value or {"input": tasks[o.index].location, "error": o.error} for o in outcomes]
-        _print_spread(results, quiet=quiet, as_json=as_json)
-        _exit_for([outcome for outcome in outcomes if outcome.error], debug=debug)
-
-    if processes > 1 or runner != "local" or any("://" in location for location in (*inputs, output_dir)):
-        one_line_errors(spread, debug=debug)
-    else:
-        paths = [Path(given) for given in inputs]
-        _run_all(paths, Path(output_dir), make_runner, _describe_annotation, quiet=quiet, as_json=as_json, debug=debug)
-
-
-@main.command()
 def models() -> None:
     """List the models that come with the program."""
     from audio.models import DEFAULT_MODEL, available_models
@@ -175,25 +132,6 @@ def _run_all(inputs, output_dir, make_runner, describe, *, quiet: bool, as_json:
     one_line_errors(run, debug=debug)
 
 
-def _print_spread(results: list[dict], *, quiet: bool, as_json: bool) -> None:
-    """What came of many videos, as JSON or as lines; errors always."""
-    if as_json:
-        click.echo(json.dumps(results, indent=2))
-    for result in results:
-        if "error" in result:
-            click.echo(f"{result['input']}: {result['error']}", err=True)
-        elif not quiet and not as_json:
-            found = ", ".join(f"{name} {result['label_vector'][name]:.2f}" for name in result["instruments"])
-            click.echo(f"{result['input']}: {found or 'no instrument above the threshold'}")
-
-
-def _exit_for(failures: list, *, debug: bool) -> None:
-    if debug:
-        click.echo("".join(failure.details or "" for failure in failures), err=True)
-    if failures:
-        sys.exit(USER_MISTAKE if all(failure.is_users for failure in failures) else OTHER_FAILURE)
-
-
 def _report_failures(outcome: "BatchOutcome", num_inputs: int, *, debug: bool) -> None:
     if not outcome.failures:
         return
@@ -224,27 +162,20 @@ def _describe_labels(labels) -> str:
     return ", ".join(f"{name} {confidences[name]:.2f}" for name in labels.instruments)
 
 
-def _describe_annotation(result) -> str:
-    found = _describe_labels(result.labels)
-    files = ", ".join(map(str, result.files.values()))
-    return f"{result.input_path.name}: {found or 'no instrument above the threshold'}\n  files: {files}"
-
-
 def _as_json(result) -> dict:
     from pipelines.look import confidences
 
-    described = {
+    return {
         "input": str(result.input_path),
         "instruments": list(result.labels.instruments),
         "label_vector": confidences(result.labels),
+        "output_dir": str(result.output_dir),
+        "stems": {name: str(path) for name, path in result.stems.items()},
+        "residual": str(result.residual) if result.residual else None,
+        "manifest": str(result.manifest),
+        "report": str(result.report),
     }
-    if hasattr(result, "stems"):
-        stems = {name: str(path) for name, path in result.stems.items()}
-        residual = str(result.residual) if result.residual else None
-        files = {"output_dir": str(result.output_dir), "stems": stems, "residual": residual}
-        return {**described, **files, "manifest": str(result.manifest), "report": str(result.report)}
-    return {**described, "files": {kind: str(path) for kind, path in result.files.items()}}
 
 
-for command in (prepare, train, recipes, export, evaluate):
+for command in (annotate, prepare, train, recipes, export, evaluate):
     main.add_command(command)

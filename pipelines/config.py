@@ -116,15 +116,23 @@ class AnnotateConfig:
     Attributes:
         detector: as `pipelines.joint.files.open_detector` takes it.
         threshold: confidence in [0, 1] that an instrument must reach; None for the detector's own.
-        frames_per_second: pictures looked at per second of video.
-        formats: any of "json", "csv", "coco".
+        frames_per_second: pictures taken per second of video.
+        scenes: pass over pictures that look almost like the one before; see `pipelines.similar_pictures`.
+        min_confidence: detections below it, in [0, 1], are left out of the files; labels and players do not change.
+        formats: any of "json", "csv", "coco", "jams".
         overlay: also write a sheet of pictures with boxes.
-        overwrite: replace existing label files.
+        overlay_video: also write a film of the pictures taken, with boxes and names.
+        review: also write a page on which a person corrects the labels.
+        overwrite: replace existing label files, however they were made.
     """
 
     detector: str = "embedded"
     threshold: float | None = None
     frames_per_second: float = 1.0
+    scenes: bool = False
+    min_confidence: float = 0.0
     formats: tuple[str, ...] = ("json", "csv", "coco")
     overlay: bool = False
+    overlay_video: bool = False
+    review: bool = False
     overwrite: bool = False

@@ -1,9 +1,12 @@
-"""The vision stage over one video: detections, pooled labels and a few pictures, in memory that does not grow."""
+"""The vision stage over one video: detections, pooled labels and a few pictures.
+
+Pictures are let go one by one; only their detections, about a kilobyte each, are kept until the film is over.
+"""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -11,15 +14,18 @@ import numpy as np
 
 from av_sep.errors import ParameterError
 from av_sep.media import video_frames
-from av_sep.types import Detection, InstrumentLabels, MediaInfo, VideoFrame
+from av_sep.types import Detection, InstrumentLabels, MediaInfo, SeenPlayer, VideoFrame
 from pipelines.joint.files import open_detector
 from pipelines.progress import Progress
+from pipelines.similar_pictures import SimilarPictures
 from vision.detector import InstrumentDetector
-from vision.labels import DEFAULT_THRESHOLD, pool_detections
+from vision.labels import DEFAULT_THRESHOLD, players_and_labels
 
 # 4K frames gain nothing here: the detectors look at 512 and 224 pixels.
 MAX_FRAME_HEIGHT = 1080
 NUM_SHOWN = 12  # most frames kept for showing
+
+Observer = Callable[[VideoFrame, Sequence[Detection]], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +36,11 @@ class Sighting:
         labels: pooled over time.
         detections: all of them, by time.
         shown: some frames, evenly spread, each with its detections.
-        num_video_frames: how many frames were looked at.
+        num_video_frames: how many frames were taken from the video.
         size: width and height in pixels of the pictures that the boxes refer to.
+        players: the players of the film, left to right.
+        judged_times_seconds: of the frames that the detector looked at; all that were taken, unless near-identical
+            ones were passed over.
     """
 
     labels: InstrumentLabels
@@ -39,6 +48,8 @@ class Sighting:
     shown: tuple[tuple[VideoFrame, tuple[Detection, ...]], ...]
     num_video_frames: int
     size: tuple[int, int]
+    players: tuple[SeenPlayer, ...] = ()
+    judged_times_seconds: tuple[float, ...] = ()
 
 
 @dataclass
@@ -50,9 +61,14 @@ class EvenlySpread:
     _every: int = 1
     _seen: int = 0
 
+    @property
+    def wants_next(self) -> bool:
+        """Whether the next item will be taken, for items that cost something to make."""
+        return self._seen % self._every == 0
+
     def offer(self, item) -> None:
         """Takes an item or leaves it."""
-        if self._seen % self._every == 0:
+        if self.wants_next:
             self.items.append(item)
             if len(self.items) > self.limit:
                 self.items = self.items[::2]
@@ -67,12 +83,16 @@ class Looker:
         detector: as `pipelines.joint.files.open_detector` takes it.
         frames_per_second: how many pictures to look at per second.
         threshold: confidence in [0, 1] that an instrument must reach; None for the project's default.
+        skip_similar: pass over pictures that look almost like the one before, as `pipelines.similar_pictures` says;
+            they count as if they showed what that one does.
 
     Raises:
         ParameterError: for a rate or threshold that cannot be used.
     """
 
-    def __init__(self, detector: str, *, frames_per_second: float, threshold: float | None):
+    def __init__(
+        self, detector: str, *, frames_per_second: float, threshold: float | None, skip_similar: bool = False
+    ):
         if not (math.isfinite(frames_per_second) and frames_per_second > 0):
             raise ParameterError(f"Expected frames_per_second above 0. Received: {frames_per_second}")
         if threshold is not None and not 0 <= threshold <= 1:
@@ -80,19 +100,21 @@ class Looker:
         self.detector_name = detector
         self.frames_per_second = frames_per_second
         self.threshold = DEFAULT_THRESHOLD if threshold is None else threshold
+        self.skip_similar = skip_similar
 
     @cached_property
     def detector(self) -> InstrumentDetector:
         """What looks at the pictures."""
         return open_detector(self.detector_name)
 
-    def look(self, path: Path, info: MediaInfo, progress: Progress) -> Sighting:
+    def look(self, path: Path, info: MediaInfo, progress: Progress, observe: Observer | None = None) -> Sighting:
         """Detects instruments in a video.
 
         Args:
             path: the video.
             info: what `av_sep.media.probe` says of it.
             progress: told the time reached after every picture.
+            observe: shown every picture that the detector looked at, with its detections.
 
         Raises:
             MediaError: if the video cannot be read.
@@ -104,16 +126,63 @@ class Looker:
         progress("looking", 0.0, info.duration_seconds)
         shown = EvenlySpread(NUM_SHOWN)
         detections: list[Detection] = []
-        size, num_video_frames = (0, 0), 0
+        judged_times: list[float] = []
+        size = (0, 0)
+        taken = _Taken(self.skip_similar)
         # Closed here even if the detector fails: an error keeps its frames alive, and ffmpeg must not wait for that.
         with closing(frames):
-            for frame, found in detector.iter_detections(_reporting(frames, info, progress)):
+            for frame, found in detector.iter_detections(taken.choose(_reporting(frames, info, progress))):
                 detections.extend(found)
+                judged_times.append(frame.time_seconds)
                 shown.offer((frame, tuple(found)))
                 size = (frame.picture.shape[1], frame.picture.shape[0])
-                num_video_frames += 1
-        labels = pool_detections(detections, detector.taxonomy, self.threshold, detector.lookalikes)
-        return Sighting(labels, tuple(detections), tuple(shown.items), num_video_frames, size)
+                if observe is not None:
+                    observe(frame, found)
+        pooled = [*detections, *taken.repeat(detections)]
+        players, labels = players_and_labels(pooled, detector.taxonomy, self.threshold, detector.lookalikes)
+        return Sighting(
+            labels=labels,
+            detections=tuple(detections),
+            shown=tuple(shown.items),
+            num_video_frames=len(judged_times) + len(taken.similar_to),
+            size=size,
+            players=players,
+            judged_times_seconds=tuple(judged_times),
+        )
+
+
+class _Taken:
+    """The frames taken from a film: those to be judged, and which of them the others look like.
+
+    Args:
+        skip_similar: whether any are passed over.
+
+    Attributes:
+        similar_to: time of each frame passed over -> time of the judged frame that it looks like.
+    """
+
+    def __init__(self, skip_similar: bool):
+        self.similar_to: dict[float, float] = {}
+        self._skip_similar = skip_similar
+
+    def choose(self, frames: Iterable[VideoFrame]) -> Iterator[VideoFrame]:
+        """The frames to be judged; to be run through before the rest is asked for."""
+        similar, judged_time = SimilarPictures(), 0.0
+        for frame in frames:
+            if self._skip_similar and similar.is_similar(frame.picture):
+                self.similar_to[frame.time_seconds] = judged_time
+                continue
+            judged_time = frame.time_seconds
+            yield frame
+
+    def repeat(self, detections: Iterable[Detection]) -> Iterator[Detection]:
+        """What the frames passed over show: the detections of the frames that they look like."""
+        followers: dict[float, list[float]] = {}
+        for time, judged_time in self.similar_to.items():
+            followers.setdefault(judged_time, []).append(time)
+        for detection in detections:
+            for time in followers.get(detection.time_seconds, ()):
+                yield replace(detection, time_seconds=time)
 
 
 def _reporting(frames: Iterable[VideoFrame], info: MediaInfo, progress: Progress) -> Iterator[VideoFrame]:

@@ -9,7 +9,7 @@ The file is a JSON object; what is not named here is passed over. At least one o
     num_players    name -> how many players of an instrument there are; 1 where it does not say
     threshold      that `instruments` had reached; 0.4 where it does not say
     picture_size   {"width": …, "height": …} of the pictures that the boxes refer to; they are scaled to those looked at
-    schema_version 1
+    schema_version 1 or 2
 
 A person corrects `instruments`, and need not touch the rest. An instrument listed there whose confidence is below the
 threshold was added by hand, and its confidence becomes 1. In a detection, an `instrument` that is not the one with the
@@ -34,7 +34,7 @@ from vision.instrument_classifier import OTHER
 from vision.labels import DEFAULT_THRESHOLD, LOOKALIKES
 from vision.players import check_picture
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSIONS = (1, 2)
 TIME_TOLERANCE_SECONDS = 0.002  # times are written with three decimals
 CONFIDENCE_TOLERANCE = 1e-3  # confidences with four
 
@@ -269,10 +269,10 @@ def _read_object(path: Path) -> Mapping[str, Any]:
         raise MediaError(f"Expected a label file in JSON. Received: {shown(path)} ({reason})") from None
     if not isinstance(values, Mapping):
         raise MediaError(f"Expected a label file with an object. Received: {_short(values)} in {shown(path)}")
-    version = values.get("schema_version", SCHEMA_VERSION)
-    if version != SCHEMA_VERSION:
+    version = values.get("schema_version", SCHEMA_VERSIONS[-1])
+    if version not in SCHEMA_VERSIONS:
         raise ParameterError(
-            f"Expected a label file of schema_version {SCHEMA_VERSION}; another av-sep may read it."
+            f"Expected a label file of schema_version {' or '.join(map(str, SCHEMA_VERSIONS))}; another av-sep may read it."
             f" Received: {_short(version)} in {shown(path)}"
         )
     return values

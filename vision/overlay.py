@@ -28,23 +28,32 @@ def instrument_color(instrument: str) -> tuple[int, int, int]:
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
-def draw_detections(picture: np.ndarray, detections: Iterable[Detection]) -> np.ndarray:
+def draw_detections(
+    picture: np.ndarray, detections: Iterable[Detection], captions: Sequence[str] | None = None
+) -> np.ndarray:
     """A copy of a picture with a box and a caption for each detection.
 
     Args:
         picture: uint8 RGB `[height, width, 3]`.
         detections: of this picture; a whole-frame detection is written into the bottom left corner.
+        captions: what to write on each, in ASCII; None for instrument and confidence.
 
     Returns:
         uint8 RGB `[height, width, 3]`.
+
+    Raises:
+        ParameterError: for something that is no picture.
+        ValueError: for another number of captions than of detections.
     """
     check_picture(picture)
     drawn = np.ascontiguousarray(picture).copy()
     height, width = drawn.shape[:2]
     thickness = max(1, round(max(height, width) / 400))
-    for detection in detections:
+    detections = tuple(detections)
+    if captions is None:
+        captions = [f"{d.instrument.replace('_', ' ')} {d.confidence:.2f}" for d in detections]
+    for detection, caption in zip(detections, captions, strict=True):
         color = instrument_color(detection.instrument)
-        caption = f"{detection.instrument.replace('_', ' ')} {detection.confidence:.2f}"
         if detection.whole_frame:
             _write(drawn, f"frame: {caption}", (0, height), color, thickness)
             continue

@@ -2,11 +2,17 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from av_sep.errors import MediaError
+from pipelines.annotate_many import annotate_many, annotation_tasks, write_review
 from pipelines.cli import main
+from pipelines.config import AnnotateConfig
+from pipelines.storage import LocalFolder
+from pipelines.workers import Workers
 
 
 def invoke(*arguments):
@@ -22,9 +28,18 @@ def videos(tmp_path_factory, film):
 
 
 @pytest.fixture(scope="module")
-def one_by_one(videos, tmp_path_factory):
+def detector(videos, tmp_path_factory):
+    """One that needs no network: workers start faster with it."""
+    path = tmp_path_factory.mktemp("known") / "known.json"
+    box = {"box_xyxy": [20, 20, 90, 170], "instrument": "violin", "confidence": 0.7}
+    path.write_text(json.dumps({"detections": [{"time_seconds": t, **box} for t in range(3)]}))
+    return f"labels:{path}"
+
+
+@pytest.fixture(scope="module")
+def one_by_one(videos, detector, tmp_path_factory):
     output = tmp_path_factory.mktemp("labels") / "out"
-    assert invoke("annotate", videos, "-o", output, "--quiet").exit_code == 0
+    assert invoke("annotate", videos, "-o", output, "--quiet", "--detector", detector).exit_code == 0
     return {path.name: path.read_bytes() for path in output.iterdir()}
 
 
@@ -36,20 +51,20 @@ SPREAD = {
 
 
 @pytest.mark.parametrize("team", list(SPREAD))
-def test_the_files_are_the_same(videos, one_by_one, tmp_path, team):
+def test_the_files_are_the_same(videos, detector, one_by_one, tmp_path, team):
     if team == "beam":
         pytest.importorskip("apache_beam", reason="needs av-sep[beam]")
-    done = invoke("annotate", videos, "-o", tmp_path / "out", *SPREAD[team])
+    done = invoke("annotate", videos, "-o", tmp_path / "out", "--detector", detector, *SPREAD[team])
     assert done.exit_code == 0, done.output
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == one_by_one
     named = [line.split(":")[0] for line in done.stdout.splitlines()]
     assert named == [str(videos / "one.mp4"), str(videos / "two.mp4")]
 
 
-def test_a_bad_video_costs_the_others_nothing(videos, tmp_path):
+def test_a_bad_video_costs_the_others_nothing(videos, detector, tmp_path):
     (tmp_path / "bad.mp4").write_text("no film")
     inputs = (tmp_path / "bad.mp4", videos / "one.mp4")
-    done = invoke("annotate", *inputs, "-o", tmp_path / "out", "--processes", 2, "--json")
+    done = invoke("annotate", *inputs, "-o", tmp_path / "out", "--processes", 2, "--json", "--detector", detector)
     assert done.exit_code == 2
     bad, good = json.loads(done.stdout)
     assert bad["input"].endswith("bad.mp4") and "bad.mp4" in bad["error"]
@@ -67,3 +82,119 @@ def test_two_videos_of_one_name_are_refused(videos, tmp_path):
 def test_an_empty_folder_is_one_line(tmp_path):
     done = invoke("annotate", tmp_path, "-o", tmp_path / "out", "--processes", 2)
     assert done.exit_code == 2 and "none inside" in done.stderr
+
+
+def test_sound_beside_the_videos_is_passed_over(videos, duet, detector, tmp_path):
+    shutil.copytree(videos, tmp_path / "mixed")
+    shutil.copy(duet, tmp_path / "mixed" / "one.wav")
+    done = invoke("annotate", tmp_path / "mixed", "-o", tmp_path / "out", "--detector", detector)
+    assert done.exit_code == 0 and len(done.stdout.splitlines()) == 2
+    alone = invoke("annotate", duet, "-o", tmp_path / "out", "--detector", detector)
+    assert alone.exit_code == 2 and "pictures" in alone.stderr
+
+
+class TestGoingOn:
+    def test_only_what_is_missing_is_done(self, videos, detector, tmp_path):
+        command = ("annotate", videos, "-o", tmp_path / "out", "--detector", detector)
+        assert invoke(*command).exit_code == 0
+        (tmp_path / "out" / "two.csv").unlink()
+        before = (tmp_path / "out" / "one.json").stat().st_mtime_ns
+        one, two = json.loads(invoke(*command, "--json").stdout)
+        assert (one["kept"], two["kept"]) == (True, False)
+        assert (tmp_path / "out" / "one.json").stat().st_mtime_ns == before and (tmp_path / "out" / "two.csv").exists()
+        assert [line.endswith("(finished earlier)") for line in invoke(*command).stdout.splitlines()] == [True, True]
+        assert all(not made["kept"] for made in json.loads(invoke(*command, "--json", "--overwrite").stdout))
+
+    def test_a_stopped_run_goes_on(self, videos, detector, tmp_path, monkeypatch):
+        from pipelines.look import Looker
+
+        command = ("annotate", videos, "-o", tmp_path / "out", "--detector", detector)
+        look, seen = Looker.look, []
+
+        def stopped_at_the_second(self, path, *others):
+            seen.append(path.name)
+            if len(seen) == 2:
+                raise KeyboardInterrupt
+            return look(self, path, *others)
+
+        monkeypatch.setattr(Looker, "look", stopped_at_the_second)
+        done = invoke(*command)
+        assert done.exit_code == 130 and "Interrupted" in done.stderr
+        assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["one.coco.json", "one.csv", "one.json"]
+        assert invoke(*command).exit_code == 0
+        assert seen == ["one.mp4", "two.mp4", "two.mp4"]
+
+    def test_a_bar_for_each_video_says_which_it_is(self, videos, detector, tmp_path, capsys):
+        from pipelines.cli_annotate import _annotate_shown
+
+        config = AnnotateConfig(detector=detector, formats=("json",))
+        tasks = annotation_tasks([str(videos)], str(tmp_path), config)
+        _annotate_shown(tasks, Workers(), shown=True)
+        told = capsys.readouterr().err
+        assert "1/2 one.mp4: looking 100%" in told and "2/2 two.mp4: looking 100%" in told
+
+    def test_the_page_holds_what_was_finished_earlier_too(self, videos, detector, tmp_path):
+        command = ("annotate", "-o", tmp_path / "out", "--detector", detector, "--review")
+        assert invoke(*command, videos / "one.mp4").exit_code == 0
+        done = invoke(*command, videos)
+        assert done.stdout.splitlines()[-1] == f"page: {tmp_path / 'out' / 'review.html'}"
+        assert (tmp_path / "out" / "review.html").read_text().count('class="video"') == 2
+
+
+class TestRemoteFolders:
+    """URLs, whose folders are played by local ones."""
+
+    @pytest.fixture
+    def tasks(self, videos, detector, tmp_path, monkeypatch):
+        shutil.copytree(videos, tmp_path / "bucket" / "videos")
+        fetched = []
+
+        class Bucket(LocalFolder):
+            def __init__(self, location):
+                super().__init__(tmp_path / "bucket" / location.removeprefix("play://"))
+                self.url = location
+
+            def fetch(self, name, local_file):
+                fetched.append(name)
+                super().fetch(name, local_file)
+
+        monkeypatch.setattr("pipelines.annotate_many.open_folder", Bucket)
+        monkeypatch.setattr("pipelines.annotate_many.configure_filesystems", lambda options, locations: None)
+
+        def make(**settings):
+            fetched.clear()
+            config = AnnotateConfig(detector=detector, formats=("json", "csv"), review=True, **settings)
+            return annotation_tasks(["play://videos"], "play://out", config)
+
+        return make, fetched, tmp_path / "bucket" / "out"
+
+    def run(self, tasks):
+        return annotate_many(tasks, Workers(), lambda done, total: None)
+
+    def test_files_and_page_arrive_and_a_second_run_fetches_no_video(self, tasks):
+        make, fetched, out = tasks
+        first = make()
+        outcomes = self.run(first)
+        assert [o.value["files"]["csv"] for o in outcomes] == ["play://out/one.csv", "play://out/two.csv"]
+        assert json.loads((out / "one.json").read_text())["input"] == "play://videos/one.mp4"
+        assert write_review(first, outcomes) == ["play://out/review.html"] and (out / "review.html").exists()
+        again = self.run(make())
+        assert [o.value["kept"] for o in again] == [True, True] and fetched == ["one.json", "two.json"]
+
+    def test_other_settings_replace_nothing(self, tasks):
+        make, _, out = tasks
+        self.run(make())
+        before = {path: path.read_bytes() for path in out.iterdir()}
+        errors = [outcome.error for outcome in self.run(make(frames_per_second=2.0))]
+        assert all("made otherwise (frames_per_second 1.0, not 2.0)" in error for error in errors)
+        assert {path: path.read_bytes() for path in out.iterdir()} == before
+        assert all(outcome.error is None for outcome in self.run(make(frames_per_second=2.0, overwrite=True)))
+
+
+def test_nothing_to_review_is_no_page(tmp_path):
+    tasks = annotation_tasks([str(tmp_path / "no.mp4")], str(tmp_path), AnnotateConfig(review=True))
+    outcomes = annotate_many(tasks, Workers(), lambda done, total: None)
+    assert "no such file" in outcomes[0].error and write_review(tasks, outcomes) == []
+    with pytest.raises(MediaError, match="none inside"):
+        annotation_tasks([str(tmp_path)], str(tmp_path), AnnotateConfig())
+    assert list(Path(tmp_path).iterdir()) == []

@@ -10,7 +10,10 @@ import pytest
 from av_sep.errors import MediaError, ParameterError
 from av_sep.instruments import URMP_13
 from av_sep.types import Detection, MediaInfo, VideoFrame
-from pipelines.annotation_formats import write_json
+from pipelines.annotation.content import Annotation, find_player_numbers
+from pipelines.annotation.formats import write_json
+from pipelines.annotation.provenance import VideoSource, describe_making
+from pipelines.config import AnnotateConfig
 from pipelines.look import Sighting
 from vision.detector import create_detector
 from vision.label_file_detector import LabelFileDetector
@@ -47,10 +50,12 @@ def frames(times, size=SIZE):
 def written(tmp_path):
     """Path of the annotation of `film`, and what was pooled from it."""
     path = tmp_path / "film.json"
-    detections = film()
-    labels = pool_detections(detections)
-    sighting = Sighting(labels, tuple(detections), (), 10, SIZE)
-    write_json(path, MediaInfo(Path("film.mp4"), 10.0), sighting, "embedded", "film.mp4")
+    detections = tuple(film())
+    players, labels = players_and_labels(detections)
+    sighting = Sighting(labels, detections, (), 10, SIZE, players, tuple(map(float, range(10))))
+    numbers = find_player_numbers(detections, players)
+    info, made = MediaInfo(Path("film.mp4"), 10.0), describe_making(AnnotateConfig(), 0.4, VideoSource("film.mp4"))
+    write_json(path, Annotation(info, "film.mp4", sighting, URMP_13, "embedded", made, detections, numbers, 1.0))
     return path, labels
 
 
@@ -109,6 +114,14 @@ class TestAnEarlierRun:
         sparse = [d for d in content["detections"] if d["time_seconds"] in (0, 5)]
         detector = LabelFileDetector(correct(written[0], detections=sparse, duration_seconds=9.9))
         assert [len(detector.detect_frame(frame)) for frame in frames(range(7))] == [3, 1, 1, 1, 1, 3, 1]
+
+    def test_files_of_the_first_version_are_read_as_well(self, written):
+        content = json.loads(written[0].read_text())
+        for detection in content["detections"]:
+            del detection["player"]
+        path = correct(written[0], schema_version=1, detections=content["detections"], players=None)
+        seen = create_detector(f"labels:{path}").detect(frames(range(10)))
+        assert [d for d in seen if not d.whole_frame] == [d for d in film() if not d.whole_frame]
 
 
 class TestCorrections:
@@ -221,7 +234,7 @@ class TestMistakes:
         [
             ({"instruments": ["violn"]}, "Did you mean 'violin'"),
             ({"detections": [{**BOX, "instrument": "kazoo"}]}, "Unknown instrument.*'kazoo'"),
-            ({"instruments": [], "schema_version": 2}, "schema_version 1.*Received: 2"),
+            ({"instruments": [], "schema_version": 3}, "schema_version 1 or 2.*Received: 3"),
         ],
     )
     def test_what_it_does_not_know_is_named(self, tmp_path, content, message):

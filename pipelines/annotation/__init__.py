@@ -1,0 +1,1 @@
+"""What `annotate` writes: label files in several formats, pictures and films with boxes, a page for corrections."""
