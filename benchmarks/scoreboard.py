@@ -26,7 +26,7 @@ from av_sep.instruments import URMP_13
 from av_sep.media import read_audio
 from audio.resampling import resample
 from pipelines.evaluate import Evaluation, evaluate
-from pipelines.evaluate.tables import cell_text, complete_systems
+from pipelines.evaluate.tables import complete_systems
 from pipelines.progress import TerminalProgress
 from pipelines.staging import staged_folder
 from pipelines.workers import Workers, available_cores
@@ -36,7 +36,8 @@ MIXTURE_LEVEL_DB = -23.0
 LEVEL_SPREAD_DB = 3.0
 LONGEST_SECONDS = 10.0
 HELD_OUT_LIBRARIES = "iowa,dsmolken.double-bass,EthanWiner.Soundfonts,karoryfer.weresax,Ixox.Flute"
-METRICS = {"si_sdr_improvement": "SI-SDR gain", "sdr_v4": "SDR v4", "sdr_v3_segment": "SDR v3 by segment"}
+METRICS = {"si_sdr_improvement": "SI-SDR gain", "sdr_v4": "SDR v4"}
+FEWEST_TRACKS = 5  # a median over fewer says little
 
 
 def write_solo_mixtures(solos: Path, folder: Path, sizes: Sequence[int], count: int, seed: int) -> None:
@@ -93,8 +94,10 @@ def make_pieces(folder: Path, notes: Path | None, libraries: str, **settings) ->
 def markdown(title: str, done: Evaluation) -> str:
     """A dataset's table: a row for each system and source of labels, medians [intervals] by number of sources."""
     summary = done.summary[done.summary["group"] == "num_sources"]
-    sizes = sorted(summary["value"].unique(), key=int)
-    lines = [f"**{title}**, {done.tables.tracks['track'].nunique()} tracks", ""]
+    num_tracks = summary.groupby("value")["num_tracks"].max()
+    sizes = sorted((size for size in num_tracks.index if num_tracks[size] >= FEWEST_TRACKS), key=int)
+    counts = ", ".join(f"{num_tracks[size]} of {size} instruments" for size in sizes)
+    lines = [f"**{title}**, {done.tables.tracks['track'].nunique()} tracks ({counts})", ""]
     columns = [f"{name}, {size}" for name in METRICS.values() for size in sizes]
     lines += [f"| system | labels | {' | '.join(columns)} |", "|---" * (2 + len(columns)) + "|"]
     for system in complete_systems(done.tables.tracks, done.systems):
@@ -107,7 +110,10 @@ def markdown(title: str, done: Evaluation) -> str:
 
 def _cell(rows: pd.DataFrame, metric: str, size: str) -> str:
     row = rows[(rows["metric"] == metric) & (rows["value"] == size)]
-    return "" if row.empty else cell_text(*(float(row[name].iloc[0]) for name in ("median", "low", "high")))
+    if row.empty:
+        return ""
+    median, low, high = (float(row[name].iloc[0]) for name in ("median", "low", "high"))
+    return f"{median:.1f} [{low:.1f}, {high:.1f}]"
 
 
 def _datasets(options: dict) -> Iterator[tuple[str, str, Path, dict]]:
