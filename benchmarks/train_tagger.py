@@ -2,7 +2,7 @@
 
     python benchmarks/train_tagger.py train --bank BANK --output FIRST --steps 500 --leave-out FluidR3,MuseScore_General
     python benchmarks/train_tagger.py calibrate --bank BANK --run FIRST --sources FluidR3,MuseScore_General
-    python benchmarks/train_tagger.py train --bank BANK --output SECOND --steps 800 --start FIRST
+    python benchmarks/train_tagger.py train --bank BANK --output SECOND --steps 1000 --seed 1 --start FIRST
     python benchmarks/train_tagger.py pack --run SECOND --calibration FIRST/calibration.json --output DIRECTORY
 
 Two stages, so that calibration costs no data: the first is trained without two soundfonts, and how sure it may be is

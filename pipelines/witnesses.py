@@ -38,6 +38,7 @@ from pipelines.progress import Progress, silent
 DEFAULT_HEARD_THRESHOLD = 0.25
 FUSED_THRESHOLD = 0.5
 MAX_HEARD_WITHOUT_PICTURE = 5
+SHARE_OF_SUREST = 0.5  # of the surest instrument's confidence; by sound alone
 SOUND_PAIRS = (("violin", "viola"), ("cello", "double_bass"))
 _CERTAIN = 1e-4  # confidences nearer to 0 and 1 count as this near
 
@@ -107,7 +108,10 @@ def labels_from_sound(
 def labels_from_confidences(
     instruments: Sequence[str], confidences: np.ndarray, threshold: float, taxonomy: Taxonomy = URMP_13
 ) -> InstrumentLabels:
-    """Labels of what a tagger said: the instruments that reach the threshold, `MAX_HEARD_WITHOUT_PICTURE` at most.
+    """Labels of what a tagger said, by sound alone: who reaches the threshold and half of the surest one's confidence.
+
+    A loud instrument leaves traces in the bands of others, and a solo is commoner than thirteen at once; so at most
+    `MAX_HEARD_WITHOUT_PICTURE` are believed, the surest.
 
     Args:
         instruments: names in the tagger's order; those that the taxonomy lacks are left out.
@@ -117,7 +121,8 @@ def labels_from_confidences(
     """
     heard = dict(zip(instruments, confidences, strict=True))
     vector = np.array([heard.get(name, 0.0) for name in taxonomy.names], np.float32)
-    believed = [i for i in np.argsort(-vector, kind="stable") if vector[i] >= max(threshold, _CERTAIN)]
+    limit = max(threshold, _CERTAIN, SHARE_OF_SUREST * float(vector.max()))
+    believed = [i for i in np.argsort(-vector, kind="stable") if vector[i] >= limit]
     chosen = sorted(believed[:MAX_HEARD_WITHOUT_PICTURE])
     names = tuple(taxonomy.names[i] for i in chosen)
     return InstrumentLabels(taxonomy.names, vector, names, threshold=threshold, origin="detected")

@@ -1,7 +1,6 @@
 """Which instruments a recording holds, by ear: mel features, a small network, and tagging of streams of any length."""
 
-from audio.tagger.network import InstrumentTagger
 from audio.tagger.packaged import load_tagger
 from audio.tagger.stream_tagger import Hearing, StreamTagger
 
-__all__ = ["Hearing", "InstrumentTagger", "StreamTagger", "load_tagger"]
+__all__ = ["Hearing", "StreamTagger", "load_tagger"]
