@@ -30,6 +30,7 @@ from pipelines.stem_picture import StemPicture
 from vision.labels import labels_for_all, labels_from_instruments
 
 RESIDUAL = "residual"
+WITNESSES = ("video", "audio", "both")
 WORTH_NAMING = 0.1  # a guess below this confidence would only confuse
 
 
@@ -79,6 +80,13 @@ class SeparationRunner:
         """The separator that the settings ask for."""
         return make_separator(load_separation_model(self.config.model), mixture_consistency=not self.config.residual)
 
+    @cached_property
+    def tagger(self):
+        """What listens for instruments."""
+        from audio.tagger import load_tagger
+
+        return load_tagger()
+
     def plan(self, input_path: Path, output_dir: Path, progress: Progress = silent) -> SeparationPlan:
         """Looks at one input without writing anything; see `run` for arguments and errors."""
         started = time.perf_counter()
@@ -125,15 +133,27 @@ class SeparationRunner:
             return labels_for_all(), None
         if self.config.instruments is not None:
             return labels_from_instruments(self.config.instruments), None
-        if not info.has_video:
+        if not info.has_video and self.config.labels == "video":
             raise ParameterError(
                 "This file has sound but no pictures, so nobody can see what plays. Expected --instruments, e.g."
-                f" --instruments vn,vc, or --all. Received: {path}"
+                f" --instruments vn,vc, or --all, or --labels audio to have it guessed by ear. Received: {path}"
             )
-        sighting = self.looker.look(path, info, progress)
-        if not sighting.labels.instruments:
-            raise ParameterError(_nothing_seen(sighting.labels, path))
-        return sighting.labels, sighting
+        sighting = None
+        if info.has_video and self.config.labels != "audio":
+            sighting = self.looker.look(path, info, progress)
+        labels = sighting.labels if sighting else None
+        if self.config.labels != "video":
+            labels = self._with_sound(labels, path, progress)
+        assert labels is not None, "there is a witness in every case"
+        if not labels.instruments:
+            raise ParameterError(_nothing_found(labels, path))
+        return labels, sighting
+
+    def _with_sound(self, seen: InstrumentLabels | None, path: Path, progress: Progress) -> InstrumentLabels:
+        from pipelines.witnesses import fuse, labels_from_sound
+
+        heard = labels_from_sound(path, self.tagger, progress=progress)
+        return heard if seen is None else fuse(seen, heard)
 
     def _label_vector(self, labels: InstrumentLabels) -> np.ndarray:
         """1 for every instrument that gets a stem, in the model's order: models are trained on such labels."""
@@ -221,6 +241,8 @@ def _at_rate(reader: AudioReader, rate: int) -> Iterator[np.ndarray]:
 
 
 def _validate(config: SeparateConfig) -> None:
+    if config.labels not in WITNESSES:
+        raise ParameterError(f"Expected labels by {', '.join(WITNESSES)}. Received: {config.labels!r}")
     if config.instruments is not None and config.all_instruments:
         raise ParameterError("Expected either --instruments or --all. Received: both")
     if config.instruments is not None:
@@ -234,14 +256,14 @@ def _validate(config: SeparateConfig) -> None:
         raise ParameterError(f"Expected a sample rate of 1,000 to 768,000 Hz. Received: {config.sample_rate_hz}")
 
 
-def _nothing_seen(labels: InstrumentLabels, path: Path) -> str:
+def _nothing_found(labels: InstrumentLabels, path: Path) -> str:
     likeliest = int(np.argmax(labels.label_vector))
     confidence = float(labels.label_vector[likeliest])
     if confidence < WORTH_NAMING:
-        seen, advice = "nothing looks like one of them", ""
+        best, advice = "nothing is like one of them", ""
     else:
-        seen, advice = f"best guess: {labels.taxonomy[likeliest]}, {confidence:.2f}", ", or lower --threshold"
+        best, advice = f"best guess: {labels.taxonomy[likeliest]}, {confidence:.2f}", ", or lower --threshold"
     return (
-        f"No instrument of the {len(labels.taxonomy)} was seen with a confidence of {labels.threshold:.2f} or more"
-        f" ({seen}). Name them with --instruments, e.g. --instruments vn,vc{advice}. Received: {path}"
+        f"No instrument of the {len(labels.taxonomy)} was found with a confidence of {labels.threshold:.2f} or more"
+        f" ({best}). Name them with --instruments, e.g. --instruments vn,vc{advice}. Received: {path}"
     )

@@ -31,7 +31,7 @@ def test_soloist_is_named_and_gets_all_the_sound(runner, shared_data, tmp_path, 
 
 
 def test_harpist_plays_none_of_the_thirteen(runner, shared_data, tmp_path):
-    with pytest.raises(av_sep.ParameterError, match="nothing looks like one of them"):
+    with pytest.raises(av_sep.ParameterError, match="nothing is like one of them"):
         runner.run(shared_data / "video" / "harp_solo.mp4", tmp_path)
 
 

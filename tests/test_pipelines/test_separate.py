@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -169,6 +170,24 @@ def test_oracle_needs_the_answer(duet, tmp_path):
         av_sep.separate(duet, tmp_path, model="multichannel_wiener", instruments=("violin", "tuba"))
 
 
+def test_sound_alone_can_be_judged_by_ear(tmp_path):
+    stem = Path(__file__).parents[2] / "examples" / "demo" / "stems" / "cello.flac"
+    for labels in ("audio", "both"):
+        result = av_sep.separate(stem, tmp_path / labels, model="wiener", labels=labels)
+        manifest = json.loads(result.manifest.read_text())
+        assert manifest["labels"]["origin"] == "detected" and manifest["settings"]["labels"] == labels
+        vector = manifest["labels"]["label_vector"]
+        # Low strings at least: cello and double bass are told apart by luck.
+        assert max(vector, key=vector.__getitem__) in ("cello", "double_bass")
+        assert set(result.stems) == set(manifest["labels"]["instruments"]) and result.report.exists()
+
+
+def test_silence_names_nobody(tmp_path):
+    write_audio(tmp_path / "silence.wav", np.zeros((20_000, 1), np.float32), 22050)
+    with pytest.raises(ParameterError, match=r"No instrument of the 13 was found .*nothing is like one of them"):
+        av_sep.separate(tmp_path / "silence.wav", tmp_path / "out", labels="audio")
+
+
 @pytest.mark.parametrize("rate_hz, num_channels, seconds", [(8000, 1, 1.0), (96000, 6, 1.0), (44100, 2, 0.01)])
 def test_unusual_rates_channels_and_lengths(tmp_path, rate_hz, num_channels, seconds):
     rng = np.random.default_rng(3)
@@ -187,6 +206,7 @@ def test_unusual_rates_channels_and_lengths(tmp_path, rate_hz, num_channels, sec
     ({"file_format": "ogg"}, "wav, flac, mp3"),
     ({"bit_depth": 12}, "bit depth"),
     ({"sample_rate_hz": 10}, "sample rate"),
+    ({"labels": "nose"}, "Expected labels by video, audio, both"),
     ({"threshold": 1.5}, "threshold"),
     ({"model": "wienr", "instruments": ("violin",)}, "wiener"),
     ({"frames_per_second": 0.0}, "frames_per_second"),
