@@ -271,8 +271,9 @@ def _read_object(path: Path) -> Mapping[str, Any]:
         raise MediaError(f"Expected a label file with an object. Received: {_short(values)} in {shown(path)}")
     version = values.get("schema_version", SCHEMA_VERSIONS[-1])
     if version not in SCHEMA_VERSIONS:
+        expected = " or ".join(map(str, SCHEMA_VERSIONS))
         raise ParameterError(
-            f"Expected a label file of schema_version {' or '.join(map(str, SCHEMA_VERSIONS))}; another av-sep may read it."
+            f"Expected a label file of schema_version {expected}; another av-sep may read it."
             f" Received: {_short(version)} in {shown(path)}"
         )
     return values

@@ -53,3 +53,15 @@ def test_sheet_places_pictures_row_by_row():
 def test_an_empty_sheet_is_refused():
     with pytest.raises(ParameterError, match="Received: 0 pictures"):
         contact_sheet([])
+
+
+def test_captions_can_be_given():
+    one = Detection(0.0, (50.0, 60.0, 150.0, 160.0), "violin", 0.9, VECTOR)
+    picture = np.zeros((200, 300, 3), np.uint8)
+    usual = draw_detections(picture, [one])
+    np.testing.assert_array_equal(draw_detections(picture, [one], ["violin 0.90"]), usual)
+    longer = draw_detections(picture, iter([one]), ["1 violin or viola 0.95"])
+    assert (longer[45:60, 160:230] != usual[45:60, 160:230]).any()
+    np.testing.assert_array_equal(longer[62:], usual[62:])
+    with pytest.raises(ValueError, match="shorter"):
+        draw_detections(picture, [one], [])
