@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pipelines.batch import BatchOutcome
 
 
-DETECTORS = "embedded, hub:<handle or folder>, or the .keras file of a joint model"
+DETECTORS = "embedded, hub:<handle or folder>, labels:<file>, several with commas, or a joint model's .keras file"
 
 
 def _shared_options(command: Callable) -> Callable:
