@@ -69,7 +69,7 @@ def test_too_long_a_stream_is_refused_before_it_fills_the_memory():
             yield np.zeros((1000, 1), np.float32)
 
     endless.count = 0
-    with pytest.raises(ParameterError, match=r"Reversed must hear a recording as a whole: expected at most 0\.1 minutes"):
+    with pytest.raises(ParameterError, match=r"Reversed must hear a recording as a whole: .* at most 0\.1 minutes"):
         list(WholeMixtureSeparator(Reversed(), max_seconds=6).stream(endless(), LABELS, 1000))
     assert endless.count == 7
 
