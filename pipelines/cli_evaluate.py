@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,11 +53,11 @@ def evaluate(
     """Score models on DATASET (urmp, musdb18, musdb18hq, medleydb, bach10, folder) in DIR, or anyone's stems.
 
     Every table carries the mixture, static Wiener filters and the ideal ratio mask. A run that was stopped goes on with
-    the same command; models that are added later are scored beside those that are there.
+    the same command; with a longer list of models only the new ones are scored.
     """
 
     def run() -> None:
-        _require_one_kind(dataset, location, estimates, references)
+        _require_one_kind(dataset, location, models, estimates, references)
         from pipelines.evaluate import evaluate as evaluate_models
         from pipelines.evaluate import evaluate_stems
 
@@ -74,35 +75,54 @@ def evaluate(
         elif not quiet:
             click.echo(_described(done))
         if done.problems:
-            raise MediaError(f"{len(done.problems)} tracks could not be scored: {'; '.join(done.problems[:3])}")
+            raise MediaError(f"Not everything could be scored: {_some(done.problems, 5, '; ')}")
 
     one_line_errors(run, debug=debug)
 
 
-def _require_one_kind(dataset, location, estimates, references) -> None:
+def _require_one_kind(dataset, location, models, estimates, references) -> None:
     if references is not None:
         if dataset is not None:
             raise ParameterError(f"Expected either a dataset or --references. Received: both ({dataset})")
         return
+    if models == "":
+        raise ParameterError("Expected models, e.g. --models default,classics. Received: an empty list")
     if estimates:
         raise ParameterError("Expected --references beside --estimates. Received: --estimates alone")
     if dataset is None or location is None:
         raise ParameterError("Expected a dataset and its folder, e.g. urmp /data/URMP, or --estimates and --references")
 
 
+def _some(items: Sequence[str], most: int, separator: str) -> str:
+    rest = f"{separator}and {len(items) - most} more, all on the page" if len(items) > most else ""
+    return separator.join(items[:most]) + rest
+
+
 def _described(done: "Evaluation") -> str:
     from pipelines.evaluate.tables import headline
 
     table = headline(done.summary, *_HEADLINE, systems=done.systems)
+    table.insert(2, "tracks", _track_counts(done))
     lines = [table.to_string(index=False), "medians over stems [95 % intervals]; higher is better"]
-    lines += [f"  {remark}" for remark in done.tables.remarks[:12]]
+    lines += ["  " + _some(done.tables.remarks, 12, "\n  ")] if done.tables.remarks else []
     if done.num_kept:
         lines.append(f"{done.num_kept} of {done.num_units} scores were there already")
     return "\n".join([*lines, f"page: {done.page}"])
+
+
+def _track_counts(done: "Evaluation") -> list[int]:
+    """How many tracks each row of the table speaks of: sources of labels may cover different ones."""
+    from pipelines.evaluate.tables import headline
+
+    rows = done.summary[done.summary["metric"] == "si_sdr_improvement"]
+    counts = rows.assign(median=rows["num_tracks"].astype(float), low=float("nan"), high=float("nan"))
+    column = headline(counts, "si_sdr_improvement", systems=done.systems).iloc[:, 2]
+    return [round(float(count)) for count in column]
 
 
 def _json(done: "Evaluation") -> str:
     from pipelines.evaluate.tables import strict_json
 
     summary = json.loads(strict_json(done.summary))
-    return json.dumps({"output": str(done.output), "page": str(done.page), "summary": summary})
+    told = {"problems": list(done.problems), "remarks": list(done.tables.remarks)}
+    return json.dumps({"output": str(done.output), "page": str(done.page), **told, "summary": summary})

@@ -98,11 +98,19 @@ def _track(folder: Path, listing: Listing, taxonomy: Taxonomy) -> Finding:
     return Track(name, name.split("__")[0] or name, parts, mixture, video, remarks=tuple(remarks)), []
 
 
+def named_instrument(stem: str, taxonomy: Taxonomy) -> str:
+    """The instrument that a file is named by ("violin_1", "vc"), with or without a player's number.
+
+    Raises:
+        ParameterError: where it is named by none.
+    """
+    numbered = _PLAYER_NUMBER.fullmatch(stem)
+    return taxonomy.parse(printable(numbered.group(1) if numbered else stem))
+
+
 def _instrument(path: Path, taxonomy: Taxonomy) -> str | ParameterError:
-    """The instrument that a file is named by, with or without a player's number; or why there is none."""
-    numbered = _PLAYER_NUMBER.fullmatch(path.stem)
     try:
-        return taxonomy.parse(printable(numbered.group(1) if numbered else path.stem))
+        return named_instrument(path.stem, taxonomy)
     except ParameterError as error:
         return error
 

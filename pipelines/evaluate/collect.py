@@ -9,10 +9,7 @@ from pipelines.evaluate.track_work import told_by
 from pipelines.evaluate.units import TrackTask, read_unit
 
 _KEYS = ("track", "system", "labels", "instrument", "num_sources")
-TRACK_COLUMNS = (
-    *_KEYS, "status", "si_sdr", "si_sdr_improvement", "sdr", "sdr_improvement", "sdr_v4", "isr_v4", "sir_v4", "sar_v4",
-    "sdr_v3_segment", "sir_v3_segment", "sar_v3_segment", "leakage_db",
-)  # fmt: skip
+_WHOLE_STEM = ("si_sdr", "si_sdr_improvement", "sdr", "sdr_improvement")
 SEGMENT_COLUMNS = {
     "v3_segment": (*_KEYS, "start_seconds", "sdr_v3_segment", "sir_v3_segment", "sar_v3_segment"),
     "v4": (*_KEYS, "start_seconds", "sdr_v4", "isr_v4", "sir_v4", "sar_v4"),
@@ -52,7 +49,7 @@ def collect(tasks: Sequence[TrackTask]) -> ScoreTables:
         _collect_track(task, rows)
     reasons = [f"{who} left out {_some(tracks)}: {why}" for (who, why), tracks in rows.left_out.items()]
     return ScoreTables(
-        tracks=_frame(rows.tracks, TRACK_COLUMNS),
+        tracks=_frame(rows.tracks, _track_columns(tasks[0].config.segment_metrics)),
         segments={method: _frame(found, SEGMENT_COLUMNS[method]) for method, found in rows.segments.items()},
         costs=_frame(rows.costs, ("track", "system", "labels", "sound_seconds", "seconds", "seconds_per_minute")),
         remarks=(*dict.fromkeys(rows.remarks), *reasons),
@@ -75,6 +72,11 @@ def _collect_track(task: TrackTask, rows: _Rows) -> None:
         times = {"sound_seconds": scored.sound_seconds, "seconds": scored.seconds, "seconds_per_minute": per_minute}
         rows.costs.append({**cost, **times})
         rows.remarks += [f"{task.track.name}: {remark}" for remark in (*task.track.remarks, *scored.remarks)]
+
+
+def _track_columns(methods: Sequence[str]) -> tuple[str, ...]:
+    medians = [name for method in methods for name in SEGMENT_COLUMNS[method] if name.endswith(method)]
+    return (*_KEYS, "status", *_WHOLE_STEM, *medians, "leakage_db")
 
 
 def _frame(rows: Iterable[dict], columns: tuple[str, ...]) -> pd.DataFrame:

@@ -62,7 +62,7 @@ class EvaluateConfig:
         _require_among("segment metrics", self.segment_metrics, SEGMENT_METRICS)
         _require_among("a side", (self.side,), (*SPLITS, WHOLE_DATASET))
         if not self.labels:
-            raise ParameterError(f"Expected labels among {', '.join(LABEL_SOURCES)}. Received: none")
+            raise ParameterError(f"Expected labels among {', '.join(LABEL_SOURCES)}. Received: an empty list")
         if self.num_channels not in (1, 2):
             raise ParameterError(f"Expected 1 or 2 channels. Received: {self.num_channels}")
         if not _RATES_HZ[0] <= self.sample_rate_hz <= _RATES_HZ[1]:

@@ -1,73 +1,113 @@
 """Anyone's stems in folders: `<root>/<track>/<instrument>.<format>`, or one track's stems in the root itself.
 
-References may hold `mixture.<format>` too; where it is missing, their sum stands for it. Stems are matched by the
-names of tracks and files, whatever they are; `mixture` and `residual` among the estimates are no stems.
+References may hold `mixture.<format>` too; where it is missing, their sum stands for it. `mixture` and `residual` among
+the estimates are no stems. Where all references of a folder are named by instruments of one taxonomy, names,
+abbreviations and players' numbers are understood on both sides as elsewhere ("vn", "violin_1"); else stems are matched
+by their files' names as they are.
 """
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from av_sep.datasets.plain_folder import named_instrument
 from av_sep.datasets.track import Part, Sound, Track
 from av_sep.datasets.tree import SOUND_EXTENSIONS
-from av_sep.errors import MediaError
+from av_sep.errors import MediaError, ParameterError
+from av_sep.instruments import TAXONOMIES, Taxonomy
 
 _MIXTURE, _NO_STEMS = "mixture", ("mixture", "residual")
+Naming = Callable[[str], str]
 
 
-def open_references(root: str | Path) -> tuple[Track, ...]:
-    """The tracks of a folder of references, by name.
+def open_references(root: str | Path) -> tuple[tuple[Track, ...], Naming]:
+    """The tracks of a folder of references by name, and how their stems are named.
 
     Raises:
         MediaError: where there are no stems in it.
     """
-    tracks = _tracks(Path(root))
-    if not tracks:
+    files = _files(Path(root))
+    if not files:
         raise MediaError(
             f"Expected stems as <track>/<instrument>.wav (or .flac, ...). Received: {root}, which holds none"
         )
-    return tracks
+    naming = _naming({name for sounds in files.values() for name in sounds if name not in _NO_STEMS})
+    return tuple(_track(name, sounds, naming) for name, sounds in files.items()), naming
 
 
-def open_estimates(root: str | Path, references: tuple[Track, ...]) -> dict[str, Track]:
-    """The estimates that a folder holds for tracks of the references: track name -> its stems.
+def open_estimates(
+    root: str | Path, references: tuple[Track, ...], naming: Naming
+) -> tuple[dict[str, Track], tuple[str, ...]]:
+    """The estimates that a folder holds for tracks of the references.
+
+    Args:
+        root: the folder.
+        references: what they shall be scored against.
+        naming: of the references.
+
+    Returns:
+        Track name -> its stems; and remarks on what no reference has, one line each.
 
     Raises:
-        MediaError: where no track has any.
+        MediaError: where no track has any, or none of a track's stems is one of the references.
     """
-    tracks = {track.name: track for track in _tracks(Path(root))}
+    tracks = {name: _track(name, sounds, naming) for name, sounds in _files(Path(root)).items()}
     if len(tracks) == len(references) == 1:
         # One track's stems in the folders themselves: their names say nothing about each other.
-        (only,) = tracks.values()
-        tracks = {references[0].name: only}
-    known = {track.name for track in references}
+        tracks = {references[0].name: next(iter(tracks.values()))}
+    known = {track.name: track for track in references}
     found = {name: track for name, track in tracks.items() if name in known}
     if not found:
-        expected = ", ".join(sorted(known)[:3])
         received = ", ".join(sorted(tracks)[:3]) or "no stems"
+        expected = ", ".join(sorted(known)[:3])
         raise MediaError(
             f"Expected estimates of tracks named as the references ({expected}). Received: {root}, {received}"
         )
-    return found
+    remarks = [f"{Path(root).name}/{name} is no track of the references" for name in tracks if name not in known]
+    for name, track in found.items():
+        unknown = [stem for stem in track.stems if stem not in known[name].stems]
+        if len(unknown) == len(track.stems):
+            expected = ", ".join(known[name].stems)
+            raise MediaError(f"Expected stems of {expected}. Received: {', '.join(unknown)} in {root}, track {name}")
+        remarks += [f"{Path(root).name}/{name}: {stem} is no stem of the references: a leak" for stem in unknown]
+    return found, tuple(remarks)
 
 
-def _tracks(root: Path) -> tuple[Track, ...]:
+def _naming(names: Iterable[str]) -> Naming:
+    for taxonomy in TAXONOMIES.values():
+        if all(_named(name, taxonomy) is not None for name in names):
+            return lambda name: _named(name, taxonomy) or name
+    return lambda name: name
+
+
+def _named(name: str, taxonomy: Taxonomy) -> str | None:
+    try:
+        return named_instrument(name, taxonomy)
+    except ParameterError:
+        return None
+
+
+def _files(root: Path) -> dict[str, dict[str, Path]]:
+    """Track -> name of a file without its suffix -> the file; tracks without stems left out."""
     if not root.is_dir():
         raise MediaError(f"Expected a folder of stems. Received: {root}, which is not there")
-    own = _track(root)
-    if own is not None:
-        return (own,)
+    own = _sounds(root)
+    if set(own) - set(_NO_STEMS):
+        return {root.resolve().name: own}
     folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-    return tuple(track for track in map(_track, folders) if track is not None)
+    found = {folder.name: _sounds(folder) for folder in folders}
+    return {name: sounds for name, sounds in found.items() if set(sounds) - set(_NO_STEMS)}
 
 
-def _track(folder: Path) -> Track | None:
+def _sounds(folder: Path) -> dict[str, Path]:
     sounds: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.is_file() and path.suffix.lower() in SOUND_EXTENSIONS:
             if path.stem in sounds:
                 raise MediaError(f"Expected one file per stem. Received: {path} and {sounds[path.stem].name}")
             sounds[path.stem] = path
-    parts = tuple(Part(name, Sound(path)) for name, path in sounds.items() if name not in _NO_STEMS)
-    if not parts:
-        return None
-    mixture = Sound(sounds[_MIXTURE]) if _MIXTURE in sounds else None
-    return Track(folder.name, folder.name, parts, mixture)
+    return sounds
+
+
+def _track(name: str, sounds: dict[str, Path], naming: Naming) -> Track:
+    parts = tuple(Part(naming(stem), Sound(path)) for stem, path in sounds.items() if stem not in _NO_STEMS)
+    return Track(name, name, parts, Sound(sounds[_MIXTURE]) if _MIXTURE in sounds else None)

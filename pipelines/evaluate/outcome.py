@@ -61,6 +61,7 @@ def write_outcome(
     tables = {"tracks": scores.tracks, **segments, "summary": summary, "costs": scores.costs}
     tables.update({"label_cost": cost} if len(cost) else {})
     tables.update(vision.named() if vision else {})
+    _remove_earlier(output)
     write_tables(output, tables)
     figures = evaluation_figures(summary, segments.get("segments_v3"), systems)
     for figure in figures:
@@ -82,6 +83,14 @@ def write_outcome(
     )
     write_page(output / PAGE, content)
     return summary
+
+
+def _remove_earlier(output: Path) -> None:
+    """What an evaluation of other systems or metrics left: it would pass for a part of this one."""
+    for pattern in ("*.csv", "*.json", "*.png"):
+        for path in output.glob(pattern):
+            if path.name != SETTINGS:
+                path.unlink()
 
 
 def _with_costs(summary: pd.DataFrame, scores: ScoreTables) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from av_sep.errors import MediaError, ParameterError
 from pipelines.evaluate.config import WHOLE_DATASET, EvaluateConfig
 from pipelines.evaluate.folders import open_estimates, open_references
 from pipelines.evaluate.systems import SystemSpec, find_systems, folder_system
+from pipelines.evaluate.tables import in_order
 from pipelines.evaluate.units import WORK, TrackTask, Unit
 
 
@@ -54,7 +55,7 @@ def plan_dataset(dataset: str, location: str | Path, output: Path, config: Evalu
     tracks = _evenly(tracks, config.max_tracks)
     instruments = [index.instruments(track) for track in tracks]
     tasks = _tasks(tracks, instruments, systems, output, config)
-    title = f"{index.name}: {len(tracks)} tracks, {of}"
+    title = f"{index.name}: {num_tracks(len(tracks))}, {of}"
     return EvaluationPlan(title, tasks, systems, index.taxonomy.names, tuple(remarks))
 
 
@@ -73,15 +74,18 @@ def plan_folders(
         ParameterError: for unknown names.
         MediaError: where folders hold no stems.
     """
-    tracks = tuple(track for track in open_references(references) if track.name not in config.leave_out)
-    folders = [folder_system(root, open_estimates(root, tracks)) for root in estimates]
+    found, naming = open_references(references)
+    tracks = tuple(track for track in found if track.name not in config.leave_out)
+    opened = [open_estimates(root, tracks, naming) for root in estimates]
+    folders = [folder_system(root, stems) for root, (stems, _) in zip(estimates, opened)]
     systems = find_systems(config.models, folders)
     tracks = _evenly(tracks, config.max_tracks)
     instruments = [tuple(track.stems) for track in tracks]
-    names = tuple(sorted({name for some in instruments for name in some}))
+    names = tuple(in_order([name for some in instruments for name in some]))
     tasks = _tasks(tracks, instruments, systems, output, config)
-    title = f"{Path(references).resolve().name}: {len(tracks)} tracks"
-    return EvaluationPlan(title, tasks, systems, names, ())
+    title = f"{Path(references).resolve().name}: {num_tracks(len(tracks))}"
+    remarks = tuple(remark for _, some in opened for remark in some)
+    return EvaluationPlan(title, tasks, systems, names, remarks)
 
 
 def _tasks(
@@ -117,6 +121,11 @@ def _require_usable(index: Dataset, config: EvaluateConfig) -> None:
             f"{problems[0]}{rest}. Mend it, leave the track out with --leave-out, or go on without what cannot be used"
             " with --allow-problems; the page will say so"
         )
+
+
+def num_tracks(count: int) -> str:
+    """ "1 track", "2 tracks"."""
+    return f"{count} track{'' if count == 1 else 's'}"
 
 
 def _evenly(tracks: Sequence[Track], limit: int | None) -> tuple[Track, ...]:

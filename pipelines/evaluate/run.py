@@ -14,9 +14,12 @@ from pipelines.evaluate.collect import ScoreTables, collect
 from pipelines.evaluate.config import EvaluateConfig
 from pipelines.evaluate.outcome import PAGE, SETTINGS, write_outcome
 from pipelines.evaluate.plan import EvaluationPlan, plan_dataset, plan_folders
+from pipelines.evaluate.systems import ALWAYS
 from pipelines.evaluate.tables import SystemInfo
 from pipelines.evaluate.track_work import evaluate_track
 from pipelines.evaluate.units import WORK
+from pipelines.joint.files import require_detector
+from pipelines.look import Looker
 from pipelines.manifest import versions
 from pipelines.progress import Progress, silent
 from pipelines.staging import make_folder
@@ -37,7 +40,7 @@ class Evaluation:
         summary: medians with intervals, in long form; see `pipelines.evaluate.tables.summarize`.
         num_kept: units that an earlier run had scored.
         num_units: all of them.
-        problems: tracks that could not be scored, one line each.
+        problems: tracks that could not be read and systems that were scored on none, one line each.
     """
 
     output: Path
@@ -65,7 +68,7 @@ def evaluate(
         **settings: fields of `EvaluateConfig`.
 
     Returns:
-        The scores; tracks that could not be read are among its `problems`.
+        The scores; what could not be scored is among its `problems`.
 
     Raises:
         ParameterError: for settings that cannot be used, or an output folder with something else in it.
@@ -78,7 +81,7 @@ def evaluate(
 
 def evaluate_stems(
     estimates: Sequence[str | Path], references: str | Path, output: str | Path, *, workers: Workers = Workers(),
-    progress: Progress = silent, models: Sequence[str] = (), **settings: Any,
+    progress: Progress = silent, models: str | Sequence[str] = (), **settings: Any,
 ) -> Evaluation:  # fmt: skip
     """Scores stems that anyone made; see `pipelines.evaluate.folders` for the layout, `evaluate` for the rest.
 
@@ -87,7 +90,7 @@ def evaluate_stems(
         references: folder of the true stems.
         models: models to be scored beside them.
     """
-    config = EvaluateConfig(models=tuple(models), **settings)
+    config = EvaluateConfig(models=models if isinstance(models, str) else tuple(models), **settings)  # type: ignore
     output = Path(output)
     plan = plan_folders(estimates, references, output, config)
     return _run(plan, output, config, workers, progress)
@@ -96,6 +99,10 @@ def evaluate_stems(
 def _run(
     plan: EvaluationPlan, output: Path, config: EvaluateConfig, workers: Workers, progress: Progress
 ) -> Evaluation:
+    if "detected" in config.labels:
+        # Who cannot look is told before anything slow begins, not track by track.
+        Looker(config.detector, frames_per_second=config.frames_per_second, threshold=config.threshold)
+        require_detector(config.detector)
     _begin(plan, output, config)
     outcomes = run_everywhere(
         evaluate_track, plan.tasks, workers, lambda done, total: progress("tracks", float(done), float(total))
@@ -105,6 +112,9 @@ def _run(
     if not finished:
         raise _failure(outcomes, problems)
     scores = collect([task for task, _ in finished])
+    if scores.tracks.empty:
+        raise MediaError(f"Nothing could be scored: {'; '.join(scores.remarks)}")
+    problems += _unscored(plan, scores)
     summary = write_outcome(plan, [task for task, _ in finished], scores, problems, config, output)
     return Evaluation(
         output=output,
@@ -116,6 +126,13 @@ def _run(
         num_units=sum(len(task.units) for task in plan.tasks),
         problems=problems,
     )
+
+
+def _unscored(plan: EvaluationPlan, scores: ScoreTables) -> tuple[str, ...]:
+    """Systems that somebody asked for and that nothing came of, with the reasons."""
+    names = set(scores.tracks["system"])
+    titles = [s.info.title for s in plan.systems if s.info.name not in names and s.source not in ALWAYS]
+    return tuple(remark for remark in scores.remarks for title in titles if remark.startswith(f"{title} ("))
 
 
 def _begin(plan: EvaluationPlan, output: Path, config: EvaluateConfig) -> None:

@@ -1,8 +1,8 @@
 """The scores of one system on one track, as rows of the tables.
 
-A stem is "present" where its instrument plays and was separated, "missed" where it plays and nobody said so (its
-estimate is silence, its improvement none: its listener is left with the mixture), "leak" where it does not play and got
-a stem all the same: no ratio is defined there, so what is measured is how far below the mixture it lies.
+A stem is "present" where its instrument plays and was separated, "missed" where it plays and has none, or a silent one,
+because nobody said so (its improvement is none: its listener is left with the mixture), "leak" where it does not play
+and got a stem all the same: no ratio is defined there, so what is measured is how far below the mixture it lies.
 """
 
 import math
@@ -72,9 +72,11 @@ def score(
     keys = {**keys, "num_sources": len(names)}
     silence = np.zeros_like(sound.mixture)
     references = np.stack([sound.references[name] for name in names])
-    separated = np.stack([estimates.get(name, silence) for name in names])
+    # A silent file is no more of a stem than none.
+    stems = {name: estimate for name, estimate in estimates.items() if np.any(estimate)}
+    separated = np.stack([stems.get(name, silence) for name in names])
     rows = [
-        {**keys, "instrument": name, **_ratios(reference, estimates.get(name), sound.mixture)}
+        {**keys, "instrument": name, **_ratios(reference, stems.get(name), sound.mixture)}
         for name, reference in zip(names, references)
     ]
     segments = {}
@@ -93,7 +95,7 @@ def score(
         ]
     rows += [
         {**keys, "instrument": name, "status": "leak", "leakage_db": level_below_mixture_db(sound.mixture, estimate)}
-        for name, estimate in estimates.items()
+        for name, estimate in stems.items()
         if name not in names
     ]
     sound_seconds = len(sound.mixture) / sound.sample_rate_hz

@@ -12,6 +12,8 @@ from pipelines.track_audio import TrackAudio
 
 # Decoders of lossy formats add or take some samples at the end; a longer difference is another recording.
 _LARGEST_DIFFERENCE_SECONDS = 0.1
+# Mastering and effects leave less; another recording, or a stem too many, leaves more.
+_LARGEST_REST_DB = -1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +51,13 @@ def read_sound(
     sound = _read(track, instruments, sample_rate_hz, num_channels, max_seconds)
     if not sound.sounding:
         raise MediaError(f"Expected sound in at least one stem. Received: {track.name}, all silent")
+    rest = sound.mixture - sum(sound.references.values())
+    rest_db = 10 * math.log10(max(float(np.sum(rest**2)), 1e-30) / max(float(np.sum(sound.mixture**2)), 1e-30))
+    if rest_db > _LARGEST_REST_DB:
+        raise MediaError(
+            "Expected a mixture that holds its stems: without them hardly less would be left of it"
+            f" ({rest_db:+.1f} dB). Received: {track.name}"
+        )
     return sound
 
 

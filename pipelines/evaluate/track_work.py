@@ -99,6 +99,8 @@ def _read(task: TrackTask) -> TrackSound:
 def _scored(task: TrackTask, unit: Unit, sound: TrackSound, told: Sequence[str] | None) -> Scored:
     if told is None:
         return Scored(left_out="there is no film to see what plays")
+    if len(sound.sounding) < 2:
+        return Scored(left_out="one instrument alone sounds, so there is nothing to separate")
     system = open_system(unit.spec, task.config.max_seconds)
     started = time.perf_counter()
     try:

@@ -59,6 +59,14 @@ def open_detector(name: str) -> InstrumentDetector:
     return JointDetector(model)
 
 
+def require_detector(name: str) -> None:
+    """Raises what `open_detector` would, as far as that can be told without loading networks."""
+    if not name.endswith(".keras"):
+        create_detector(name)
+    elif not is_joint(name):
+        load_joint(name)
+
+
 @lru_cache(maxsize=1)
 def _load(path: str, state: tuple[int, int]) -> "JointModel":
     import keras

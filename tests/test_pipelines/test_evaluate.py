@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -227,6 +228,8 @@ def test_labels_for_a_model_that_needs_them(folder, tmp_path):
     done = evaluate("folder", folder, tmp_path / "out", models="mixture_share", labels="none", **QUICK)
     assert "mixture_share" not in set(done.tables.tracks["system"])
     assert any("(none labels) left out one, three, two: needs labels" in remark for remark in done.tables.remarks)
+    # It was asked for and nothing came of it.
+    assert done.problems == ("mixture / n (none labels) left out one, three, two: needs labels",)
 
 
 def test_without_film_nobody_detects(folder, tmp_path):
@@ -293,6 +296,79 @@ def test_one_tracks_stems_need_no_folders(folder, stems, tmp_path):
     assert len(done.tables.tracks[done.tables.tracks["labels"] == "unknown"]) == 2
 
 
+def test_stems_are_matched_by_what_their_names_mean(folder, stems, tmp_path):
+    for old, new in (("flute", "Fl_1"), ("double_bass", "db"), ("oboe", "ob"), ("horn", "french horn")):
+        for path in (stems / "exact").glob(f"*/{old}.wav"):
+            path.rename(path.with_stem(new))
+    (stems / "exact" / "encore").mkdir()
+    sf.write(stems / "exact" / "encore" / "kazoo.wav", line("horn", 3.0, 6), RATE_HZ)
+    done = evaluate_stems([stems / "exact"], folder, tmp_path / "out", models="mixture_share", **QUICK)
+    rows = done.tables.tracks
+    own = rows[rows["system"] == "exact"]
+    assert len(own) == 7 and (own["status"] == "present").all() and np.isposinf(own["sdr"]).all()
+    assert "mixture_share" in set(rows["system"])
+    assert "exact/encore is no track of the references" in done.page.read_text()
+
+
+def test_stems_that_are_nobodys_are_refused(folder, stems, tmp_path):
+    for path in (stems / "exact" / "one").glob("*.wav"):
+        path.rename(path.with_stem(f"take_{path.stem}"))
+    with pytest.raises(MediaError, match=r"Expected stems of double_bass, flute\. Received: take_double_bass, take_"):
+        evaluate_stems([stems / "exact"], folder, tmp_path / "out", **QUICK)
+
+
+def test_silent_file_is_a_missed_stem(folder, stems, tmp_path):
+    sf.write(stems / "exact" / "two" / "oboe.wav", np.zeros((3 * RATE_HZ, 1)), RATE_HZ)
+    done = evaluate_stems([stems / "exact", stems / "late"], folder, tmp_path / "out", **QUICK)
+    rows = done.tables.tracks
+    rows = rows[(rows["track"] == "two") & (rows["instrument"] == "oboe")].set_index("system")
+    assert rows.loc["exact", "status"] == rows.loc["late", "status"] == "missed"
+    assert rows.loc["exact", "sdr_improvement"] == rows.loc["late", "sdr_improvement"] == 0
+
+
+def test_soloist_leaves_nothing_to_separate(folder, tmp_path):
+    for track in ("one", "solo"):
+        (tmp_path / "stems" / track).mkdir(parents=True)
+    for name in TRACKS["one"]:
+        (tmp_path / "stems" / "one" / f"{name}.wav").write_bytes((folder / "one" / f"{name}.wav").read_bytes())
+    (tmp_path / "stems" / "solo" / "flute.wav").write_bytes((folder / "one" / "flute.wav").read_bytes())
+    done = evaluate("folder", tmp_path / "stems", tmp_path / "out", models="mixture", **QUICK)
+    assert set(done.tables.tracks["track"]) == {"one"}
+    assert any("left out solo: one instrument alone sounds" in remark for remark in done.tables.remarks)
+    shutil.rmtree(tmp_path / "stems" / "one")
+    with pytest.raises(MediaError, match="Nothing could be scored: .*one instrument alone sounds"):
+        evaluate("folder", tmp_path / "stems", tmp_path / "out", models="mixture", **QUICK)
+
+
+def test_mixture_of_something_else_is_refused(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "stems")
+    shutil.copy(folder / "one" / "flute.wav", tmp_path / "stems" / "two" / "mixture.wav")
+    done = evaluate("folder", tmp_path / "stems", tmp_path / "out", models="mixture", **QUICK)
+    assert len(done.problems) == 1 and "two: Expected a mixture that holds its stems" in done.problems[0]
+
+
+def test_nothing_of_an_earlier_evaluation_stays(folder, tmp_path):
+    evaluate("folder", folder, tmp_path, models="mixture", side="all", segment_metrics="v3_segment", num_examples=0)
+    assert (tmp_path / "segments_v3.csv").exists() and (tmp_path / "scores_of_segments.png").exists()
+    evaluate("folder", folder, tmp_path, models="mixture", **QUICK)
+    assert not (tmp_path / "segments_v3.csv").exists() and not (tmp_path / "scores_of_segments.png").exists()
+    assert "sdr_v3_segment" not in pd.read_csv(tmp_path / "tracks.csv")
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    (
+        ({"detector": "nosuch"}, "Unknown detector"),
+        ({"frames_per_second": 0}, "Expected frames_per_second above 0"),
+        ({"detector": "gone.keras"}, "gone.keras, which does not exist"),
+    ),
+)
+def test_who_cannot_look_is_told_at_once(folder, tmp_path, settings, message):
+    with pytest.raises((ParameterError, MediaError), match=message):
+        evaluate("folder", folder, tmp_path / "out", models="mixture", labels="detected", **settings, **QUICK)
+    assert not (tmp_path / "out").exists()
+
+
 def test_shorter_estimates_are_another_recording(folder, stems, tmp_path):
     for name in TRACKS["one"]:
         path = stems / "exact" / "one" / f"{name}.wav"
@@ -300,7 +376,7 @@ def test_shorter_estimates_are_another_recording(folder, stems, tmp_path):
     command = ["evaluate", "--estimates", str(stems / "exact"), "--references", str(folder), "--metrics", ""]
     result = CliRunner().invoke(main, [*command, "--no-examples", "--processes", "1", "-o", str(tmp_path / "out")])
     assert result.exit_code == 2
-    assert "1 tracks could not be scored: one: Expected estimates as long as the references." in result.output
+    assert "Not everything could be scored: one: Expected estimates as long as the references." in result.output
     assert "1.00 s shorter" in result.output
     # The others are finished, and the page says what is missing.
     assert "Received: one, 1.00 s shorter" in (tmp_path / "out" / "report.html").read_text()
@@ -326,7 +402,7 @@ def test_strangers_estimates_are_told_apart(folder, tmp_path):
         ({"max_seconds": float("nan")}, r"Expected max_seconds of 1 or more\. Received: nan"),
         ({"sample_rate_hz": 7}, r"Expected a sample rate of 8000 to 192000 Hz\. Received: 7 Hz"),
         ({"num_channels": 3}, r"Expected 1 or 2 channels\. Received: 3"),
-        ({"labels": ""}, r"Expected labels among .*\. Received: none"),
+        ({"labels": ""}, r"Expected labels among .*\. Received: an empty list"),
     ),
 )
 def test_wrong_settings(settings, message):
@@ -354,6 +430,7 @@ def test_folder_with_something_else_in_it_stays_as_it_is(folder, tmp_path):
     (
         (["folder"], "Expected a dataset and its folder"),
         (["--estimates", "x"], "Expected --references beside --estimates"),
+        (["folder", "x", "--models", ""], "Expected models, e.g. --models default,classics. Received: an empty list"),
         (["folder", "x", "--references", "y"], "Expected either a dataset or --references"),
         (["nofolder", "x"], "Expected a dataset among"),
         (["--references", "nowhere"], "Expected a folder of stems. Received: nowhere, which is not there"),
