@@ -22,11 +22,11 @@ from pathlib import Path
 
 import click
 import numpy as np
-from photo_features import SEED, Features, extract_features, join, load_features
+from photo_features import Features, extract_features, join, load_features
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_softmax, logsumexp
-from score_detector import NUM_ROUNDS, judge_stage, print_label_scores, print_scores
-from stage_pictures import CLASSES, OTHER, Photo, list_photos, make_stages
+from score_detector import print_label_scores, print_stage_scores
+from stage_pictures import CLASSES, OTHER, Photo, list_photos
 
 from av_sep.instruments import URMP_13
 from vision.efficientnet_lite0 import NUM_FEATURES, load_efficientnet_lite0
@@ -193,18 +193,8 @@ def score_origins(title: str, photos: Sequence[Photo], probabilities: np.ndarray
     true, guessed = (np.eye(len(CLASSES), dtype=bool)[classes] for classes in (labels, probabilities.argmax(axis=1)))
     print_label_scores(title, true, guessed, CLASSES, "photos")
     error = expected_calibration_error(reliability_curve(true, np.clip(probabilities, 0.0, 1.0)))
-    likelihood = -np.log(probabilities[np.arange(len(labels)), labels] + 1e-9).mean()
-    click.echo(f"Expected calibration error {error:.3f}, mean negative log likelihood {likelihood:.3f}")
-
-
-def score_stages(photos: Sequence[Photo], heads: dict[tuple[str, ...], HeadWeights]) -> None:
-    """The whole detector on stages of each web origin, with the head that knows no photo of it."""
-    judged = []
-    for fold, head in heads.items():
-        unseen = [photo for photo in photos if photo.origin in fold and photo.origin.startswith("web_")]
-        detector = EmbeddedDetector(classifier=InstrumentClassifier(head))
-        judged += [judge_stage(stage, detector) for stage in make_stages(unseen, SEED, NUM_ROUNDS)]
-    print_scores(f"{len(judged)} stages of unseen web origins", judged, "on stage")
+    best = reliability_curve((labels == probabilities.argmax(axis=1))[:, None], probabilities.max(axis=1)[:, None])
+    click.echo(f"Expected calibration error {error:.3f}, of the likeliest {expected_calibration_error(best):.3f}")
 
 
 @click.command(help=__doc__, context_settings={"max_content_width": 120})
@@ -222,16 +212,21 @@ def main(folder: Path, cache: Path | None, output: Path) -> None:
     labels = np.array([CLASSES.index(photo.label) for photo in photos])
     is_web = np.array([photo.origin.startswith("web_") for photo in photos])
     temperature = fit_temperature(probabilities[is_web], labels[is_web])
-    spread = spread_lookalikes(heat(probabilities, temperature), URMP_13.names)
+    heated = heat(probabilities, temperature)
+    stages = {"uncalibrated": probabilities, "calibrated": heated, "shared": spread_lookalikes(heated, URMP_13.names)}
     is_large = ~is_web & np.array([photo.origin != MADE for photo in photos])
     for title, chosen in (("Unseen web origins", is_web), ("Other unseen origins", is_large)):
         shown = [photo for photo, keep in zip(photos, chosen) if keep]
-        score_origins(f"{title}, uncalibrated, lookalikes as they are", shown, probabilities[chosen])
-        score_origins(title, shown, spread[chosen])
+        for stage, confidences in stages.items():
+            score_origins(f"{title}, {stage}", shown, np.clip(confidences[chosen], 0.0, 1.0))
     head = replace(train_on(photos, features, np.ones(len(photos), bool), start), temperature=temperature)
     head.save(output)
     click.echo(f"\ntemperature {temperature:.2f}; wrote {output}, {output.stat().st_size / 1e3:.0f} kB")
-    score_stages(listed, {fold: replace(one, temperature=temperature) for fold, one in heads.items()})
+    detectors = [
+        (fold, EmbeddedDetector(classifier=InstrumentClassifier(replace(one, temperature=temperature))))
+        for fold, one in heads.items()
+    ]
+    print_stage_scores([photo for photo in listed if photo.origin.startswith("web_")], detectors[:NUM_FOLDS])
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ an instrument is the highest among the whole picture and, for long pictures with
 parts of the picture without players are searched for instruments. What is found there counts only where the classifier
 is very sure, since there are many such parts; its `player_confidence` is 0.
 
+Instruments that look alike share their confidence, see `vision.lookalikes`.
+
 A frame costs one look of the person network and `MAX_VIEWS` of the classifier, all in one batch; where there are more
 than seven players, one more for each.
 """
@@ -20,6 +22,7 @@ from vision.crops import plan_views, shrink_picture
 from vision.detector import InstrumentDetector
 from vision.efficientnet_lite0 import PICTURE_SIZE
 from vision.instrument_classifier import OTHER, InstrumentClassifier
+from vision.lookalikes import spread_lookalikes
 from vision.players import PlayerBox, PlayerDetector
 
 MAX_VIEWS = 8  # judged in one frame, more only where more than seven players are seen
@@ -62,7 +65,7 @@ class EmbeddedDetector(InstrumentDetector):
         picture = shrink_picture(video_frame.picture)
         players = _most_visible(self.player_detector.detect(picture))
         plan = plan_views(picture, [player.box_xyxy for player in players], PICTURE_SIZE, MAX_VIEWS)
-        probabilities = self._order(self.classifier.classify(plan.views))
+        probabilities = spread_lookalikes(self._order(self.classifier.classify(plan.views)), self.taxonomy.names)
         of_frame, of_players, of_regions = np.split(probabilities, np.cumsum([plan.num_whole, len(plan.players)]))
         make = partial(self._make_detection, video_frame, picture.shape)
         detections = [

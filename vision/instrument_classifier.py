@@ -20,7 +20,6 @@ import numpy as np
 from av_sep.errors import ParameterError
 from vision.efficientnet_lite0 import NUM_FEATURES, PICTURE_SIZE, load_efficientnet_lite0, scale_pictures
 from vision.folding import fold_normalisations
-from vision.lookalikes import spread_lookalikes
 
 if TYPE_CHECKING:
     import keras
@@ -120,10 +119,7 @@ class InstrumentClassifier:
         return self._weights.instruments
 
     def classify(self, views: np.ndarray) -> np.ndarray:
-        """Probabilities `[num_views, num_instruments + 1]` of views, uint8 RGB `[num_views, 224, 224, 3]`.
-
-        Instruments that look alike share theirs, see `vision.lookalikes`; the Keras model alone does not do that.
-        """
+        """Probabilities `[num_views, num_instruments + 1]` of views, uint8 RGB `[num_views, 224, 224, 3]`."""
         if views.ndim != 4 or views.shape[1:] != (PICTURE_SIZE, PICTURE_SIZE, 3) or views.dtype != np.uint8:
             raise ParameterError(
                 f"Expected uint8 views [num_views, {PICTURE_SIZE}, {PICTURE_SIZE}, 3]."
@@ -136,5 +132,4 @@ class InstrumentClassifier:
             np.asarray(self._model.predict_on_batch(scale_pictures(views[start : start + BATCH_SIZE])))
             for start in range(0, len(views), BATCH_SIZE)
         ]
-        probabilities = np.concatenate(batches) if batches else np.zeros((0, num_classes), np.float32)
-        return spread_lookalikes(probabilities, self.instruments)
+        return np.concatenate(batches) if batches else np.zeros((0, num_classes), np.float32)
