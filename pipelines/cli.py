@@ -153,7 +153,7 @@ def _describe_separation(result) -> str:
     names = [path.name for path in (*result.stems.values(), result.residual) if path]
     lines = [f"{result.input_path.name}: {', '.join(names)}"]
     if result.labels.origin == "detected":
-        lines.append(f"  seen:   {_describe_labels(result.labels)}")
+        lines.append(f"  found:  {_describe_labels(result.labels)}")
     if len(result.stems) == 1 and not result.residual:
         lines.append("  note:   one instrument alone, so its stem is the recording itself")
     if not result.report.exists():
