@@ -3,6 +3,8 @@
 import math
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import cv2
@@ -21,7 +23,10 @@ from pipelines.config import AnnotateConfig
 from pipelines.look import Looker, Sighting
 from pipelines.progress import Progress, silent
 from pipelines.staging import make_folder
+from pipelines.witnesses import fuse, labels_from_sound
 from vision.overlay import contact_sheet, draw_detections
+
+WITNESSES = ("video", "both")
 
 
 class AnnotationRunner:
@@ -46,6 +51,8 @@ class AnnotationRunner:
                 f"The review page shows and corrects JSON files: expected json among the formats."
                 f" Received: {', '.join(config.formats)}"
             )
+        if config.labels not in WITNESSES:
+            raise ParameterError(f"Expected labels by {' or '.join(WITNESSES)}. Received: {config.labels!r}")
         self.config = config
         self.looker = Looker(
             config.detector,
@@ -53,6 +60,13 @@ class AnnotationRunner:
             threshold=config.threshold,
             skip_similar=config.scenes,
         )
+
+    @cached_property
+    def tagger(self):
+        """What listens for instruments."""
+        from audio.tagger import load_tagger
+
+        return load_tagger()
 
     def run(
         self, input_path: str | Path, output_dir: str | Path, progress: Progress = silent, *,
@@ -81,6 +95,9 @@ class AnnotationRunner:
         info = probe(path)
         pictures = ReviewPictures()
         sighting = self.looker.look(path, info, progress, pictures.observe if self.config.review else None)
+        if self.config.labels == "both" and info.has_audio:
+            heard = labels_from_sound(path, self.tagger, taxonomy=self.looker.detector.taxonomy, progress=progress)
+            sighting = replace(sighting, labels=fuse(sighting.labels, heard))
         annotation = self._annotation(info, sighting, source)
         make_folder(folder)
         self._write(files, annotation, pictures, progress)

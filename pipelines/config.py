@@ -120,6 +120,8 @@ class AnnotateConfig:
         detector: as `pipelines.joint.files.open_detector` takes it.
         threshold: confidence in [0, 1] that an instrument must reach; None for the detector's own.
         frames_per_second: pictures taken per second of video.
+        labels: who says what plays: "video", or "both" for eyes and ears where there is sound; boxes and players are
+            the picture's in any case.
         scenes: pass over pictures that look almost like the one before; see `pipelines.similar_pictures`.
         min_confidence: detections below it, in [0, 1], are left out of the files; labels and players do not change.
         formats: any of "json", "csv", "coco", "jams".
@@ -132,6 +134,7 @@ class AnnotateConfig:
     detector: str = "embedded"
     threshold: float | None = None
     frames_per_second: float = 1.0
+    labels: str = "video"
     scenes: bool = False
     min_confidence: float = 0.0
     formats: tuple[str, ...] = ("json", "csv", "coco")

@@ -56,6 +56,7 @@ def describe_making(config: AnnotateConfig, threshold: float, source: VideoSourc
             "detector_files": _detector_files(config.detector),
             "threshold": threshold,
             "frames_per_second": config.frames_per_second,
+            "labels": config.labels,
             "scenes": config.scenes,
             "min_confidence": config.min_confidence,
         },

@@ -204,6 +204,21 @@ def labels_of(folder, *confidences, size=(322, 180), num_seconds=3, step=1.0):
     return f"labels:{path}"
 
 
+def test_ears_add_what_no_picture_shows(tmp_path):
+    known = tmp_path / "known.json"
+    known.write_text(json.dumps({"instruments": ["violin", "trumpet"]}))
+    stage = {"detector": f"labels:{known}", "frames_per_second": 0.2, "formats": ("json",)}
+    eyes = av_sep.annotate(DEMO / "demo.mp4", tmp_path / "eyes", **stage)
+    both = av_sep.annotate(DEMO / "demo.mp4", tmp_path / "both", labels="both", **stage)
+    content = json.loads(both.files["json"].read_text())
+    jsonschema.validate(content, json.loads(SCHEMA_PATH.read_text()))
+    assert content["settings"]["labels"] == "both" and content["instruments"] == list(both.labels.instruments)
+    # A cello plays: what eyes know for certain stays, what they deny ears can only raise.
+    assert {"violin", "trumpet"} <= set(both.labels.instruments)
+    assert [player.instrument for player in both.players] == [player.instrument for player in eyes.players]
+    assert both.labels.threshold == 0.5 and not np.array_equal(both.labels.label_vector, eyes.labels.label_vector)
+
+
 def test_unsure_boxes_are_left_out_of_files_and_change_no_label(film, tmp_path):
     detector = labels_of(tmp_path, 0.9, 0.3)
     every = av_sep.annotate(film, tmp_path / "all", detector=detector)
@@ -261,6 +276,7 @@ class TestGoingOn:
             ({"frames_per_second": 2.0}, "frames_per_second 1.0, not 2.0"),
             ({"threshold": 0.7}, "threshold 0.4, not 0.7"),
             ({"scenes": True}, "scenes false, not true"),
+            ({"labels": "both"}, 'labels "video", not "both"'),
             ({"min_confidence": 0.2}, "min_confidence 0.0, not 0.2"),
             ({"formats": ("csv",)}, "no JSON file of this run says how it was made"),
         ],
