@@ -26,7 +26,8 @@ from av_sep.instruments import URMP_13
 from av_sep.media import read_audio
 from audio.resampling import resample
 from pipelines.evaluate import Evaluation, evaluate
-from pipelines.evaluate.tables import complete_systems
+from pipelines.evaluate.systems import FLOORS
+from pipelines.evaluate.tables import SystemInfo, complete_systems, label_cost
 from pipelines.progress import TerminalProgress
 from pipelines.staging import staged_folder
 from pipelines.workers import Workers, available_cores
@@ -92,27 +93,47 @@ def make_pieces(folder: Path, notes: Path | None, libraries: str, **settings) ->
 
 
 def markdown(title: str, done: Evaluation) -> str:
-    """A dataset's table: a row for each system and source of labels, medians [intervals] by number of sources."""
+    """A dataset's tables: medians [intervals] by number of sources, true labels; and what detected labels cost."""
     summary = done.summary[done.summary["group"] == "num_sources"]
     num_tracks = summary.groupby("value")["num_tracks"].max()
     sizes = sorted((size for size in num_tracks.index if num_tracks[size] >= FEWEST_TRACKS), key=int)
     counts = ", ".join(f"{num_tracks[size]} of {size} instruments" for size in sizes)
     lines = [f"**{title}**, {done.tables.tracks['track'].nunique()} tracks ({counts})", ""]
     columns = [f"{name}, {size}" for name in METRICS.values() for size in sizes]
-    lines += [f"| system | labels | {' | '.join(columns)} |", "|---" * (2 + len(columns)) + "|"]
-    for system in complete_systems(done.tables.tracks, done.systems):
-        own = summary[summary["system"] == system.name]
-        for labels in own["labels"].drop_duplicates():
-            cells = [_cell(own[own["labels"] == labels], metric, size) for metric in METRICS for size in sizes]
-            lines.append(f"| {system.title} | {labels} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    lines += [f"| true labels | {' | '.join(columns)} |", "|---" * (1 + len(columns)) + "|"]
+    systems = complete_systems(done.tables.tracks, done.systems)
+    for system in systems:
+        own = summary[(summary["system"] == system.name) & (summary["labels"] == "true")]
+        cells = [_cell(own, metric, size) for metric in METRICS for size in sizes]
+        lines.append(f"| {system.title} | {' | '.join(cells)} |")
+    return "\n".join([*lines, *_label_costs(done, systems)])
+
+
+def _label_costs(done: Evaluation, systems: Sequence[SystemInfo]) -> list[str]:
+    costs = label_cost(done.tables.tracks).set_index("system")
+    if costs.empty:
+        return []
+    lines = ["", "| detected labels | SI-SDR gain, true | detected | lost | stems | missed | leaks |", "|---" * 7 + "|"]
+    for system in systems:
+        if system.name in costs.index and system.name not in FLOORS[:2]:
+            row = costs.loc[system.name]
+            lost = _interval(row["median"], row["low"], row["high"])
+            gains = f"{row['median_true']:.1f} | {row['median_detected']:.1f} | {lost}"
+            counts = " | ".join(f"{row[name]:.0f}" for name in ("count", "missed", "leaks"))
+            lines.append(f"| {system.title} | {gains} | {counts} |")
+    return lines
 
 
 def _cell(rows: pd.DataFrame, metric: str, size: str) -> str:
     row = rows[(rows["metric"] == metric) & (rows["value"] == size)]
     if row.empty:
         return ""
-    median, low, high = (float(row[name].iloc[0]) for name in ("median", "low", "high"))
+    return _interval(*(float(row[name].iloc[0]) for name in ("median", "low", "high")))
+
+
+def _interval(median: float, low: float, high: float) -> str:
+    # Adding zero turns "-0.0" into "0.0".
+    median, low, high = (round(value, 1) + 0.0 for value in (median, low, high))
     return f"{median:.1f} [{low:.1f}, {high:.1f}]"
 
 
