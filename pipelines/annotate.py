@@ -20,6 +20,7 @@ from pipelines.annotation.provenance import VideoSource, describe_making, find_k
 from pipelines.annotation.reading import detections_from_json, labels_from_json, players_from_json
 from pipelines.annotation.review import ReviewPictures, write_pages
 from pipelines.config import AnnotateConfig
+from pipelines.joint.files import require_detector
 from pipelines.look import Looker, Sighting
 from pipelines.progress import Progress, silent
 from pipelines.staging import make_folder
@@ -53,6 +54,7 @@ class AnnotationRunner:
             )
         if config.labels not in WITNESSES:
             raise ParameterError(f"Expected labels by {' or '.join(WITNESSES)}. Received: {config.labels!r}")
+        require_detector(config.detector)
         self.config = config
         self.looker = Looker(
             config.detector,

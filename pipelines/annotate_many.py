@@ -65,6 +65,8 @@ def annotation_tasks(
         MediaError: for a folder that cannot be searched, or where there is no video at all.
         ParameterError: for settings that cannot be used, and where two videos of one name would share an output.
     """
+    if not output:
+        raise ParameterError("Expected an output folder. Received: an empty name")
     # Said once, before any work, rather than for every video.
     AnnotationRunner(config)
     tasks = []

@@ -3,7 +3,6 @@
 Pictures are let go one by one; only their detections, about a kilobyte each, are kept until the film is over.
 """
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -23,6 +22,7 @@ from vision.labels import DEFAULT_THRESHOLD, players_and_labels
 
 # 4K frames gain nothing here: the detectors look at 512 and 224 pixels.
 MAX_FRAME_HEIGHT = 1080
+MAX_FRAMES_PER_SECOND = 1000  # more than any camera takes; ffmpeg would make them all up
 NUM_SHOWN = 12  # most frames kept for showing
 
 Observer = Callable[[VideoFrame, Sequence[Detection]], None]
@@ -93,8 +93,10 @@ class Looker:
     def __init__(
         self, detector: str, *, frames_per_second: float, threshold: float | None, skip_similar: bool = False
     ):
-        if not (math.isfinite(frames_per_second) and frames_per_second > 0):
-            raise ParameterError(f"Expected frames_per_second above 0. Received: {frames_per_second}")
+        if not 0 < frames_per_second <= MAX_FRAMES_PER_SECOND:
+            raise ParameterError(
+                f"Expected frames_per_second above 0 and at most {MAX_FRAMES_PER_SECOND}. Received: {frames_per_second}"
+            )
         if threshold is not None and not 0 <= threshold <= 1:
             raise ParameterError(f"Expected a threshold in [0, 1]. Received: {threshold}")
         self.detector_name = detector

@@ -91,6 +91,8 @@ def _create_one(name: str, taxonomy: Taxonomy) -> InstrumentDetector:
 
 
 def _suggest(name: str) -> str:
+    if name.strip().lower() in (HUB_PREFIX, LABELS_PREFIX):
+        return f" What stands after {name.strip()!r} is missing."
     if name.lower().endswith(".json"):
         return f" Did you mean {LABELS_PREFIX + name!r}?"
     if "://" in name or "/" in name:

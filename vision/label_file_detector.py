@@ -261,6 +261,8 @@ _SIDES = ("width", "height")
 
 
 def _read_object(path: Path) -> Mapping[str, Any]:
+    if path.is_dir():
+        raise ParameterError(f"Expected a label file (JSON), not a folder. Received: {shown(path)}")
     require_readable(path)
     try:
         values = json.loads(path.read_bytes().decode("utf-8-sig"))

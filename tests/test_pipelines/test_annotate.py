@@ -204,6 +204,22 @@ def labels_of(folder, *confidences, size=(322, 180), num_seconds=3, step=1.0):
     return f"labels:{path}"
 
 
+@pytest.mark.parametrize(
+    "settings, message",
+    (
+        ({"frames_per_second": 1e9}, "above 0 and at most 1000. Received: 1000000000.0"),
+        ({"frames_per_second": float("inf")}, "above 0 and at most 1000. Received: inf"),
+        ({"detector": "hub:"}, "What stands after 'hub:' is missing"),
+        ({"detector": "labels:."}, r"Expected a label file \(JSON\), not a folder. Received: \."),
+        ({"detector": "nosuch"}, "Unknown detector"),
+    ),
+)
+def test_settings_are_told_before_any_output_is_looked_at(tmp_path, settings, message):
+    (tmp_path / "demo.json").write_text("of somebody else")
+    with pytest.raises(ParameterError, match=message):
+        av_sep.annotate(DEMO / "demo.mp4", tmp_path, **settings)
+
+
 def test_ears_add_what_no_picture_shows(tmp_path):
     known = tmp_path / "known.json"
     known.write_text(json.dumps({"instruments": ["violin", "trumpet"]}))

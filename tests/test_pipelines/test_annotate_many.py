@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from av_sep.errors import MediaError
+from av_sep.errors import MediaError, ParameterError
 from pipelines.annotate_many import annotate_many, annotation_tasks, write_review
 from pipelines.cli import main
 from pipelines.config import AnnotateConfig
@@ -198,3 +198,8 @@ def test_nothing_to_review_is_no_page(tmp_path):
     with pytest.raises(MediaError, match="none inside"):
         annotation_tasks([str(tmp_path)], str(tmp_path), AnnotateConfig())
     assert list(Path(tmp_path).iterdir()) == []
+
+
+def test_output_without_a_name_is_refused():
+    with pytest.raises(ParameterError, match="Expected an output folder. Received: an empty name"):
+        annotation_tasks(["film.mp4"], "", AnnotateConfig())
