@@ -1,6 +1,7 @@
 """Settings of `evaluate`."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from av_sep.datasets.track import SPLITS
@@ -57,7 +58,7 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         for name in ("models", "labels", "segment_metrics", "leave_out"):
-            object.__setattr__(self, name, _as_tuple(getattr(self, name)))
+            object.__setattr__(self, name, as_tuple(getattr(self, name)))
         _require_among("labels", self.labels, LABEL_SOURCES)
         _require_among("segment metrics", self.segment_metrics, SEGMENT_METRICS)
         _require_among("a side", (self.side,), (*SPLITS, WHOLE_DATASET))
@@ -77,7 +78,7 @@ class EvaluateConfig:
             raise ParameterError(f"Expected 3 examples, or 0 for none. Received: {self.num_examples}")
 
 
-def _as_tuple(value: str | tuple[str, ...]) -> tuple[str, ...]:
+def as_tuple(value: str | Sequence[str]) -> tuple[str, ...]:
     """The items of "a,b" or of a sequence, each once, in order."""
     items = value.split(",") if isinstance(value, str) else value
     return tuple(dict.fromkeys(item.strip() for item in items if item.strip()))

@@ -11,7 +11,7 @@ import pandas as pd
 from av_sep.errors import MediaError, ParameterError
 from av_sep.media import replace_when_complete
 from pipelines.evaluate.collect import ScoreTables, collect
-from pipelines.evaluate.config import EvaluateConfig
+from pipelines.evaluate.config import EvaluateConfig, as_tuple
 from pipelines.evaluate.outcome import PAGE, SETTINGS, write_outcome
 from pipelines.evaluate.plan import EvaluationPlan, plan_dataset, plan_folders
 from pipelines.evaluate.systems import ALWAYS
@@ -90,7 +90,7 @@ def evaluate_stems(
         references: folder of the true stems.
         models: models to be scored beside them.
     """
-    config = EvaluateConfig(models=models if isinstance(models, str) else tuple(models), **settings)  # type: ignore
+    config = EvaluateConfig(models=as_tuple(models), **settings)
     output = Path(output)
     plan = plan_folders(estimates, references, output, config)
     return _run(plan, output, config, workers, progress)
