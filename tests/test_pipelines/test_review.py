@@ -74,12 +74,14 @@ class Browser:
 
     def click(self, expression):
         """Moves the mouse to the middle of an element, which must lie on top there, and clicks."""
-        x, y, is_on_top = self.value(
+        place = (
             f"(() => {{ const e = {expression}; e.scrollIntoView({{block: 'center'}});"
             " const r = e.getBoundingClientRect(), x = r.x + r.width / 2, y = r.y + r.height / 2;"
             " return [x, y, e.contains(document.elementFromPoint(x, y))]; })()"
         )
-        assert is_on_top, expression
+        # Pictures that are still being decoded move what stands below them.
+        wait_for(lambda: self.value(place)[2])
+        x, y, _ = self.value(place)
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
