@@ -27,6 +27,7 @@ class MixingConfig:
         tilt: largest first-order spectral tilt, as the coefficient of `x[n] + tilt * (x[n] - x[n - 1])`.
         max_shift_semitones: largest change of speed and pitch.
         extra_label_probability: chance of a label for an instrument that does not play (detectors err).
+        doubling_probability: chance that an instrument has two players, drawn one by one, whose sum is its stem.
     """
 
     num_samples: int
@@ -37,6 +38,7 @@ class MixingConfig:
     tilt: float = 0.5
     max_shift_semitones: float = 1.5
     extra_label_probability: float = 0.1
+    doubling_probability: float = 0.0
 
 
 def make_batch(bank: SoloBank, source_names, config: MixingConfig, *, seed: int, index: int, batch_size: int):
@@ -61,6 +63,9 @@ def make_example(bank: SoloBank, source_names, config: MixingConfig, rng: np.ran
     labels = np.zeros(len(source_names), np.float32)
     for slot in (source_names.index(available[i]) for i in chosen):
         sources[slot, :, 0] = draw_source(bank, source_names[slot], config, rng)
+        # Nothing is drawn where nobody may be doubled, so that seeds keep meaning what they meant.
+        if config.doubling_probability and rng.random() < config.doubling_probability:
+            sources[slot, :, 0] += draw_source(bank, source_names[slot], config, rng)
         labels[slot] = 1.0
     # One instrument alone is the mixture itself and teaches nothing, unless a label claims a second one.
     if num_playing == 1 or rng.random() < config.extra_label_probability:

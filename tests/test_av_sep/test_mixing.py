@@ -153,6 +153,29 @@ def test_larger_libraries_are_heard_by_the_square_root_of_their_size(bank):
     assert share == pytest.approx(0.25, abs=0.08)
 
 
+def impulses(seed, **options):
+    """Where one player's stretches sound: every stretch of the line holds one impulse, somewhere."""
+    line = np.zeros(1000, np.int16)
+    line[0] = 30_000
+    bank = SoloBank(RATE, {"flute": {"one": line}})
+    config = MixingConfig(num_samples=1000, num_instruments_weights=(1,), **options, **PLAIN)
+    mixture, _, sources = make_batch(bank, ("flute", "horn"), config, seed=seed, index=0, batch_size=300)
+    np.testing.assert_array_equal(mixture, sources[:, 0])
+    return [tuple(np.flatnonzero(example)) for example in sources[:, 0, :, 0]]
+
+
+def test_doubled_instruments_have_two_players_in_one_stem():
+    share = np.mean([len(found) == 2 for found in impulses(1, doubling_probability=0.3)])
+    assert share == pytest.approx(0.3, abs=0.08)
+    always = [found for found in impulses(1, doubling_probability=1.0) if len(found) == 2]
+    assert len(always) >= 297 and np.mean([second - first for first, second in always]) > 200
+
+
+def test_without_doubling_seeds_mean_what_they_always_meant():
+    # As drawn before there was any doubling.
+    assert [position for (position,) in impulses(7)[:6]] == [167, 197, 716, 356, 789, 599]
+
+
 def test_shift_changes_pitch_within_its_range():
     time = np.arange(8000) / RATE
     sine = (20000 * np.sin(2 * np.pi * 500 * time)).astype(np.int16)
