@@ -5,11 +5,16 @@ from typing import Any
 
 import keras
 
+from audio.log_frequency_network import LogFrequencyNetwork
 from audio.spectrogram_unet import SpectrogramUNet
 from audio.wave_unet import WaveUNet
 from av_sep.errors import ParameterError
 
-NETWORKS: dict[str, type[keras.Model]] = {"WaveUNet": WaveUNet, "SpectrogramUNet": SpectrogramUNet}
+NETWORKS: dict[str, type[keras.Model]] = {
+    "WaveUNet": WaveUNet,
+    "SpectrogramUNet": SpectrogramUNet,
+    "LogFrequencyNetwork": LogFrequencyNetwork,
+}
 
 
 def build_network(name: str, options: Mapping[str, Any]) -> keras.Model:

@@ -67,9 +67,29 @@ def inverse_stft(spectrum, num_samples, frame_length: int, hop_length: int, *, w
     Raises:
         ParameterError: for lengths that cannot be used, and where the windows leave samples uncovered.
     """
+    parts = tuple(ops.transpose(part, (0, 3, 1, 2)) for part in spectrum)
+    return ops.transpose(overlap_add(parts, num_samples, frame_length, hop_length, window=window), (0, 2, 1))
+
+
+def overlap_add(spectrum, num_samples, frame_length: int, hop_length: int, *, window: str = "hann"):
+    """`inverse_stft` for spectra that have their bins last, without moving what is large.
+
+    Args:
+        spectrum: (real, imaginary), each `[batch, channels, stft_frames, frame_length // 2 + 1]`.
+        num_samples: length of the waveform, an integer or a tensor.
+        frame_length: samples in a frame, a multiple of `hop_length`.
+        hop_length: samples from one frame to the next.
+        window: of the analysis.
+
+    Returns:
+        float32 `[batch, channels, num_samples]`.
+
+    Raises:
+        ParameterError: as `inverse_stft`.
+    """
     _validate(frame_length, hop_length)
     overlap = _overlap(frame_length, hop_length)
-    parts = tuple(ops.transpose(ops.cast(part, "float32"), (0, 3, 1, 2)) for part in spectrum)
+    parts = tuple(ops.cast(part, "float32") for part in spectrum)
     framed = ops.irfft(parts, frame_length) * _synthesis_window(window, frame_length, hop_length)
     blocks = ops.reshape(framed, (-1, framed.shape[1], ops.shape(framed)[2] * overlap, hop_length))
     # Block j of frame m sounds together with block j - 1 of frame m + 1, so every diagonal adds up to one hop.
@@ -78,7 +98,7 @@ def inverse_stft(spectrum, num_samples, frame_length: int, hop_length: int, *, w
     )
     waveform = ops.reshape(total, (-1, framed.shape[1], ops.shape(total)[2] * hop_length))
     start = frame_length - hop_length
-    return ops.transpose(waveform[:, :, start : start + num_samples], (0, 2, 1))
+    return waveform[:, :, start : start + num_samples]
 
 
 def frame(signal, frame_length: int, hop_length: int):

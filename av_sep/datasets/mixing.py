@@ -9,9 +9,12 @@ Conventions, all float32: mixtures `[batch, time, 1]`, sources `[batch, num_sour
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.signal import fftconvolve
+from scipy.signal import fftconvolve, oaconvolve
 
 from av_sep.datasets.solo_bank import SoloBank
+
+# Long enough for 43 Hz steps at 22,050 Hz.
+_COLOUR_TAPS = 512
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class MixingConfig:
         tilt: largest first-order spectral tilt, as the coefficient of `x[n] + tilt * (x[n] - x[n - 1])`.
         max_shift_semitones: largest change of speed and pitch.
         extra_label_probability: chance of a label for an instrument that does not play (detectors err).
+        colour_db: standard deviation of a random smooth frequency response that each source is heard through, as of
+            another player's instrument and another microphone; 0 for none.
         doubling_probability: chance that an instrument has two players, drawn one by one, whose sum is its stem.
     """
 
@@ -38,6 +43,7 @@ class MixingConfig:
     tilt: float = 0.5
     max_shift_semitones: float = 1.5
     extra_label_probability: float = 0.1
+    colour_db: float = 0.0
     doubling_probability: float = 0.0
 
 
@@ -88,6 +94,8 @@ def draw_source(bank: SoloBank, instrument: str, config: MixingConfig, rng: np.r
     waveform = waveform + tilt * np.diff(waveform, prepend=waveform[:1])
     if rng.random() < config.room_probability:
         waveform = add_room(waveform, bank.sample_rate_hz, rng)
+    if config.colour_db:
+        waveform = add_colour(waveform, bank.sample_rate_hz, config.colour_db, rng)
     return (waveform * 10 ** (rng.normal(0, config.level_spread_db) / 20)).astype(np.float32)
 
 
@@ -99,6 +107,25 @@ def add_room(waveform: np.ndarray, sample_rate_hz: int, rng: np.random.Generator
     response *= 10 ** (rng.uniform(-16, -4) / 20) / np.sqrt(np.sum(response**2))
     response[0] += 1.0
     return fftconvolve(waveform, response)[: len(waveform)]
+
+
+def add_colour(waveform: np.ndarray, sample_rate_hz: int, colour_db: float, rng: np.random.Generator) -> np.ndarray:
+    """Hears `[time]` through a smooth zero-phase response: gains drawn every octave from 62.5 Hz up, joined by lines.
+
+    Args:
+        waveform: `[time]`.
+        sample_rate_hz: of it.
+        colour_db: standard deviation of the gains.
+        rng: draws them.
+    """
+    corners = 62.5 * 2.0 ** np.arange(9)
+    gains_db = rng.normal(0, colour_db, len(corners))
+    taps = _COLOUR_TAPS + 1
+    bins_hz = np.linspace(0, sample_rate_hz / 2, _COLOUR_TAPS // 2 + 1)
+    response = 10 ** (np.interp(np.log2(np.maximum(bins_hz, 1.0)), np.log2(corners), gains_db) / 20)
+    impulse = np.fft.fftshift(np.fft.irfft(response))
+    impulse = np.append(impulse, impulse[0]) * np.hanning(taps)
+    return oaconvolve(waveform, impulse, mode="same")
 
 
 def set_level(sources: np.ndarray, level_db: float) -> np.ndarray:

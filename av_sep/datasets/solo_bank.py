@@ -35,7 +35,11 @@ class SoloBank:
     def crop(self, instrument: str, source: str, start: int, num_samples: int) -> np.ndarray:
         """Float32 `[num_samples]` from a line, repeated from its beginning where it is too short."""
         line = self.lines[instrument][source]
-        return np.take(line, range(start, start + num_samples), mode="wrap").astype(np.float32) / INT16_SCALE
+        if start + num_samples <= len(line):
+            stretch = line[start : start + num_samples]
+        else:
+            stretch = np.take(line, np.arange(start, start + num_samples), mode="wrap")
+        return stretch.astype(np.float32) / INT16_SCALE
 
 
 def open_bank(directory: Path, split: str = "train") -> SoloBank:
