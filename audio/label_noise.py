@@ -14,39 +14,10 @@ A network with mixture consistency has no residual. It shares what nobody named 
 separation, so part of its loss cannot be learned away; dropping labels teaches such a network little and costs much.
 """
 
-from dataclasses import dataclass
-
 import tensorflow as tf
 
 from audio.augmentation import extra_label, fold_seed, random_dropout, split_seed, uniform
-from av_sep.errors import ParameterError
-
-
-@dataclass(frozen=True)
-class LabelNoise:
-    """How wrong labels are.
-
-    Attributes:
-        drop_probability: chance of each label above 0 to be set to 0; one always stays.
-        add_probability: chance that one label of any instrument, playing or not, is set to 1.
-        lowest_confidence: every label is multiplied by a number of its own between this and 1; 1 keeps them.
-
-    Raises:
-        ParameterError: for values outside [0, 1], and for a lowest confidence of 0, which is no label.
-    """
-
-    drop_probability: float = 0.1
-    add_probability: float = 0.1
-    lowest_confidence: float = 0.5
-
-    def __post_init__(self) -> None:
-        for name in ("drop_probability", "add_probability"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ParameterError(f"Expected {name} from 0 to 1. Received: {getattr(self, name)}")
-        if not 0 < self.lowest_confidence <= 1:
-            raise ParameterError(
-                f"Expected lowest_confidence above 0 and up to 1. Received: {self.lowest_confidence}"
-            )
+from audio.label_noise_settings import LabelNoise
 
 
 def noisy_labels(
