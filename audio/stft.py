@@ -91,10 +91,11 @@ def overlap_add(spectrum, num_samples, frame_length: int, hop_length: int, *, wi
     overlap = _overlap(frame_length, hop_length)
     parts = tuple(ops.cast(part, "float32") for part in spectrum)
     framed = ops.irfft(parts, frame_length) * _synthesis_window(window, frame_length, hop_length)
-    blocks = ops.reshape(framed, (-1, framed.shape[1], ops.shape(framed)[2] * overlap, hop_length))
+    blocks = ops.reshape(framed, (-1, framed.shape[1], ops.shape(framed)[2], overlap, hop_length))
     # Block j of frame m sounds together with block j - 1 of frame m + 1, so every diagonal adds up to one hop.
     total = sum(
-        ops.pad(blocks[:, :, j::overlap], ((0, 0), (0, 0), (j, overlap - 1 - j), (0, 0))) for j in range(overlap)
+        ops.pad(block, ((0, 0), (0, 0), (j, overlap - 1 - j), (0, 0)))
+        for j, block in enumerate(ops.unstack(blocks, overlap, axis=3))
     )
     waveform = ops.reshape(total, (-1, framed.shape[1], ops.shape(total)[2] * hop_length))
     start = frame_length - hop_length
