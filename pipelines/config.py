@@ -35,6 +35,8 @@ class TrainConfig:
         validation_split: side of the records that they come from.
         sound_epochs: epochs between sound examples for TensorBoard; 0 for none.
         mixing: further arguments of `av_sep.datasets.mixing.MixingConfig`, for a bank of solos.
+        mix_on_device: keep the bank in the device's memory and mix inside the compiled steps; JAX on one device, see
+            `pipelines.train.device_feed`.
         augmentation: arguments of `audio.augmentation.Augmentation`, for records; None leaves them as they are.
         label_noise: arguments of `audio.label_noise.LabelNoise`, for labels that are wrong in training as a detector's
             are; None for labels as the data have them.
@@ -66,6 +68,7 @@ class TrainConfig:
     validation_split: str = "validation"
     sound_epochs: int = 0
     mixing: dict[str, Any] = field(default_factory=dict)
+    mix_on_device: bool = False
     augmentation: dict[str, Any] | None = field(default_factory=dict)
     label_noise: dict[str, Any] | None = None
     picture_size: tuple[int, int] | None = None

@@ -138,6 +138,21 @@ def _require_equal_shares(batch_size: int, num_devices: int) -> None:
         raise ParameterError(f"{expected}. Received: {batch_size} examples")
 
 
+def hide_gpus_from_tensorflow() -> None:
+    """Under JAX, leaves the GPU's memory to it; call it before TensorFlow first computes, which takes all there is."""
+    import keras
+
+    if keras.backend.backend() != "jax":
+        return
+    import tensorflow as tf
+
+    try:
+        tf.config.set_visible_devices([], "GPU")
+    except RuntimeError:
+        # It has computed before: too late, and no harm where there is no GPU.
+        return
+
+
 def _jax_devices(accelerator: str) -> tuple[str, list[Any]]:
     import jax
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import ops
 
 from av_sep.errors import ParameterError
 from pipelines.config import TrainConfig
 from pipelines.progress import Progress
+from pipelines.train.events import open_events
 from pipelines.train.run_folder import RunFolder
 
 
@@ -177,21 +177,18 @@ class Curves(keras.callbacks.Callback):
     def __init__(self, folder: RunFolder, config: TrainConfig):
         super().__init__()
         self.folder, self.config = folder, config
-        self.writer = tf.summary.create_file_writer(folder.path("events"))
+        self.events = open_events(folder.path("events"))
 
     def on_epoch_end(self, epoch, logs=None):
         step = (epoch + 1) * self.config.steps_per_epoch
         rate = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
         row = {"epoch": epoch, "step": step, **(logs or {}), "learning_rate": rate}
         self.folder.append_history(row)
-        with self.writer.as_default(step=step):
-            for name, value in row.items():
-                if name not in ("epoch", "step"):
-                    tf.summary.scalar(name, float(value))
-        self.writer.flush()
+        scalars = {name: float(value) for name, value in row.items() if name not in ("epoch", "step")}
+        self.events.scalars(step, scalars)
 
     def on_train_end(self, logs=None):
-        self.writer.close()
+        self.events.close()
 
 
 class SoundExamples(keras.callbacks.Callback):
@@ -211,7 +208,7 @@ class SoundExamples(keras.callbacks.Callback):
         self.inputs = {name: np.asarray(values)[:1] for name, values in inputs.items()}
         self.sources = _sources(targets)[:1]
         self.config = config
-        self.writer = tf.summary.create_file_writer(folder.path("events"), filename_suffix=".sound")
+        self.events = open_events(folder.path("events"), ".sound")
         self.thread = ThreadPoolExecutor(1)
         self.pending: Future | None = None
 
@@ -225,12 +222,11 @@ class SoundExamples(keras.callbacks.Callback):
     def _write(self, estimates: np.ndarray, step: int) -> None:
         rate_hz = self.config.model["sample_rate_hz"]
         names: Sequence[str] = self.config.model["source_names"]
-        with self.writer.as_default(step=step):
-            tf.summary.audio("mixture", np.clip(self.inputs["mixture"], -1, 1), rate_hz)
-            for slot in map(int, np.flatnonzero(np.abs(self.sources[0]).max(axis=(1, 2)))):
-                tf.summary.audio(f"reference/{names[slot]}", np.clip(self.sources[:, slot], -1, 1), rate_hz)
-                tf.summary.audio(f"estimate/{names[slot]}", np.clip(estimates[:, slot], -1, 1), rate_hz)
-        self.writer.flush()
+        sounds = {"mixture": self.inputs["mixture"]}
+        for slot in map(int, np.flatnonzero(np.abs(self.sources[0]).max(axis=(1, 2)))):
+            sounds[f"reference/{names[slot]}"] = self.sources[:, slot]
+            sounds[f"estimate/{names[slot]}"] = estimates[:, slot]
+        self.events.sounds(step, {name: np.clip(sound, -1, 1) for name, sound in sounds.items()}, rate_hz)
 
     def _join(self) -> None:
         if self.pending is not None:
@@ -239,7 +235,7 @@ class SoundExamples(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         self._join()
         self.thread.shutdown()
-        self.writer.close()
+        self.events.close()
 
 
 def _sources(structure: Any) -> np.ndarray:

@@ -4,24 +4,26 @@ Conventions: a batch is `({"mixture": [batch, time, channels], "label_vector": [
 num_sources, output_time, channels])`, all float32.
 """
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from audio.augmentation import Augmentation
 from audio.input_pipeline import InputConfig, make_dataset
+from audio.label_noise import LabelNoise, with_label_noise
 from audio.records.prepared import list_shards
-from av_sep.datasets.mixing import MixingConfig, make_batch
-from av_sep.datasets.solo_bank import SoloBank, open_bank
+from av_sep.datasets.packed_bank import is_bank, open_any_bank
+from av_sep.datasets.solo_bank import SoloBank
 from av_sep.errors import MediaError, ParameterError
 from pipelines.config import TrainConfig
-
-# A stream of its own, so that validation examples never depend on the training seed.
-VALIDATION_SEED = 20_000
+from pipelines.distribution import hide_gpus_from_tensorflow
+from pipelines.joint.feed import JointFeed
+from pipelines.joint.model import JointModel
+from pipelines.train.bank_batches import VALIDATION_SEED, batch_maker, require_rate
 
 
 class Feed(Protocol):
@@ -34,8 +36,27 @@ class Feed(Protocol):
         """The fixed validation batches, the same for every run."""
 
 
+def feed_for(config: TrainConfig, location: str, network: keras.Model) -> Feed:
+    """The feed of a folder as a network needs it, with the labels' noise that the run asks for.
+
+    Args:
+        config: of the run.
+        location: see `open_feed`.
+        network: that is to be trained, one of `pipelines.networks.NETWORKS`.
+
+    Raises:
+        MediaError: as `open_feed`.
+        ParameterError: where data, model and settings do not fit together.
+    """
+    hide_gpus_from_tensorflow()
+    feed = open_feed(config, location, network.output_samples(config.segment_samples))
+    if isinstance(network, JointModel):
+        feed = JointFeed(feed, network, config)
+    return feed if config.label_noise is None else _NoisyFeed(feed, LabelNoise(**config.label_noise), config.seed)
+
+
 def open_feed(config: TrainConfig, location: str, output_samples: int) -> Feed:
-    """The feed of a folder: a bank of solo lines (bank.json), or records with a manifest (manifest.json).
+    """The feed of a folder: a bank of solo lines (bank.json, packed_bank.json), or records (manifest.json).
 
     Args:
         config: of the run.
@@ -49,7 +70,7 @@ def open_feed(config: TrainConfig, location: str, output_samples: int) -> Feed:
     location = location.rstrip("/")
     if tf.io.gfile.exists(f"{location}/manifest.json"):
         return RecordsFeed(config, location, output_samples)
-    if (Path(location) / "bank.json").is_file():
+    if is_bank(Path(location)):
         return BankFeed(config, Path(location), output_samples)
     raise MediaError(
         "Expected a folder with records (manifest.json, made by `av-sep prepare`) or with a bank of solo lines"
@@ -57,44 +78,53 @@ def open_feed(config: TrainConfig, location: str, output_samples: int) -> Feed:
     )
 
 
+class _NoisyFeed:
+    """Another feed with wrong labels in training; see `audio.label_noise`."""
+
+    def __init__(self, feed: Feed, noise: LabelNoise, seed: int):
+        self.feed, self.noise, self.seed = feed, noise, seed
+
+    def training(self, first_step: int) -> tf.data.Dataset:
+        """See `Feed.training`."""
+        return with_label_noise(self.feed.training(first_step), self.noise, seed=self.seed, first_batch=first_step)
+
+    def validation(self) -> tf.data.Dataset:
+        """See `Feed.validation`: labels as the data have them."""
+        return self.feed.validation()
+
+
 class BankFeed:
     """Mixtures of unrelated solo lines, made on the fly; see `av_sep.datasets.mixing`.
 
     Args:
         config: of the run.
-        folder: with `bank.json`, `train/` and `heldout/`.
+        folder: of the bank, packed or not.
         output_samples: length of the sources; the centre of the mixture's stretch.
     """
 
     def __init__(self, config: TrainConfig, folder: Path, output_samples: int):
-        rate_hz = json.loads((folder / "bank.json").read_text())["sample_rate_hz"]
-        _require_rate(config, rate_hz)
         self.config, self.folder, self.output_samples = config, folder, output_samples
+        self.banks = {split: open_any_bank(folder, split) for split in ("train", "heldout")}
+        require_rate(config, self.banks["train"].sample_rate_hz)
 
     def training(self, first_step: int) -> tf.data.Dataset:
         """See `Feed.training`."""
-        numbers = tf.data.Dataset.counter(first_step)
-        return self._batches(open_bank(self.folder, "train"), self.config.seed, numbers)
+        return self._batches(self.banks["train"], self.config.seed, tf.data.Dataset.counter(first_step))
 
     def validation(self) -> tf.data.Dataset:
         """See `Feed.validation`: mixtures of sources that are held out as a whole."""
         numbers = tf.data.Dataset.range(self.config.validation_steps)
-        return self._batches(open_bank(self.folder, "heldout"), VALIDATION_SEED, numbers)
+        return self._batches(self.banks["heldout"], VALIDATION_SEED, numbers)
 
     def _batches(self, bank: SoloBank, seed: int, numbers: tf.data.Dataset) -> tf.data.Dataset:
-        config, names = self.config, list(self.config.model["source_names"])
-        mixing = MixingConfig(num_samples=config.segment_samples, **config.mixing)
-        excess = (config.segment_samples - self.output_samples) // 2
-
-        def draw(index):
-            batch = make_batch(bank, names, mixing, seed=seed, index=int(index), batch_size=config.batch_size)
-            return batch[0], batch[1], batch[2][:, :, excess : excess + self.output_samples]
+        config, num_sources = self.config, len(self.config.model["source_names"])
+        make = batch_maker(config, bank, self.output_samples, seed)
 
         def load(index):
-            mixture, labels, sources = tf.numpy_function(draw, [index], [tf.float32] * 3)
+            mixture, labels, sources = tf.numpy_function(make, [index], [tf.float32] * 3)
             mixture.set_shape((config.batch_size, config.segment_samples, 1))
-            labels.set_shape((config.batch_size, len(names)))
-            sources.set_shape((config.batch_size, len(names), self.output_samples, 1))
+            labels.set_shape((config.batch_size, num_sources))
+            sources.set_shape((config.batch_size, num_sources, self.output_samples, 1))
             return {"mixture": mixture, "label_vector": labels}, sources
 
         return numbers.map(load, num_parallel_calls=2, deterministic=True).prefetch(2)
@@ -112,7 +142,7 @@ class RecordsFeed:
     def __init__(self, config: TrainConfig, location: str, output_samples: int):
         spec = list_shards(location, "train").spec
         assert spec is not None
-        _require_rate(config, spec.sample_rate_hz)
+        require_rate(config, spec.sample_rate_hz)
         if tuple(config.model["source_names"]) != spec.source_names:
             raise ParameterError(
                 f"Expected records of the model's sources {', '.join(config.model['source_names'])}."
@@ -146,9 +176,3 @@ class RecordsFeed:
             raise ParameterError(f"{expected}. Received: fewer in {self.location}")
         # Keras takes the end of batches of unknown number for a mishap, and warns.
         return whole.apply(tf.data.experimental.assert_cardinality(num_batches))
-
-
-def _require_rate(config: TrainConfig, rate_hz: int) -> None:
-    if rate_hz != config.model["sample_rate_hz"]:
-        expected = f"Expected data at the model's {config.model['sample_rate_hz']} Hz"
-        raise ParameterError(f"{expected}. Received: {rate_hz} Hz")

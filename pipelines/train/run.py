@@ -7,17 +7,13 @@ import keras
 import pandas as pd
 from keras import ops
 
-from audio.label_noise import LabelNoise, with_label_noise
 from audio.losses import make_loss
 from av_sep.errors import ParameterError
 from pipelines.config import TrainConfig
 from pipelines.distribution import PRECISIONS, Devices, open_devices
-from pipelines.joint.feed import JointFeed
-from pipelines.joint.model import JointModel
 from pipelines.networks import build_network, objectives
 from pipelines.progress import Progress, silent
 from pipelines.train.callbacks import is_exhausted, make_callbacks
-from pipelines.train.feeds import Feed, open_feed
 from pipelines.train.optimizers import make_optimizer
 from pipelines.train.run_folder import RunFolder
 
@@ -48,7 +44,8 @@ def train(
 
     Args:
         config: the run's settings.
-        data: folder of records or of a bank of solo lines; see `pipelines.train.feeds.open_feed`.
+        data: folder of records or of a bank of solo lines; see `pipelines.train.feeds.open_feed`, and
+            `pipelines.train.device_feed` for runs that mix on the device.
         output: folder of this run, path or URL.
         accelerator: see `pipelines.distribution.open_devices`.
         num_devices: likewise.
@@ -60,6 +57,8 @@ def train(
     """
     if config.precision not in PRECISIONS:
         raise ParameterError(f"Expected a precision among {', '.join(PRECISIONS)}. Received: {config.precision!r}")
+    if config.mix_on_device and num_devices is None:
+        num_devices = 1
     devices = open_devices(
         accelerator, num_devices, batch_size=config.batch_size, jit_compile=config.jit_compile,
         steps_per_execution=config.steps_per_execution,
@@ -68,9 +67,7 @@ def train(
     keras.config.set_dtype_policy(PRECISIONS[config.precision])
     with devices.scope():
         network = build_network(config.network, config.model)
-    feed = open_feed(config, data, network.output_samples(config.segment_samples))
-    if isinstance(network, JointModel):
-        feed = JointFeed(feed, network, config)
+    feed = _feed_for(config, data, network)
     folder = RunFolder(output)
     folder.claim(config)
     with devices.scope():
@@ -79,20 +76,29 @@ def train(
     return TrainingRun(folder.path("best.keras"), folder.history(), devices)
 
 
-def _fit(model: keras.Model, config: TrainConfig, feed: Feed, folder: RunFolder, progress: Progress) -> None:
+def _feed_for(config: TrainConfig, data: str, network: keras.Model) -> Any:
+    """A `pipelines.train.feeds.Feed`, or a `DeviceFeed`, which needs no TensorFlow."""
+    if config.mix_on_device:
+        from pipelines.train.device_feed import DeviceFeed
+
+        return DeviceFeed(config, data, network)
+    from pipelines.train.feeds import feed_for
+
+    return feed_for(config, data, network)
+
+
+def _fit(model: keras.Model, config: TrainConfig, feed: Any, folder: RunFolder, progress: Progress) -> None:
     first_step = int(ops.convert_to_numpy(model.optimizer.iterations))
     if first_step >= config.total_steps or is_exhausted(folder, config.patience):
         return
     validation = feed.validation()
     example: Any = None
     if config.sound_epochs:
-        example = next(validation.take(1).as_numpy_iterator())
-    batches = feed.training(first_step)
-    if config.label_noise is not None:
-        noise = LabelNoise(**config.label_noise)
-        batches = with_label_noise(batches, noise, seed=config.seed, first_batch=first_step)
+        example = validation[0] if config.mix_on_device else next(validation.take(1).as_numpy_iterator())
+    if config.mix_on_device:
+        feed.attach(model)
     model.fit(
-        batches,
+        feed.training(first_step),
         steps_per_epoch=config.steps_per_epoch,
         validation_data=validation,
         initial_epoch=first_step // config.steps_per_epoch,

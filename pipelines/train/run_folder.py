@@ -19,10 +19,10 @@ from typing import Any
 
 import keras
 import pandas as pd
-import tensorflow as tf
 
 from av_sep.errors import MediaError, ParameterError
 from pipelines.config import TrainConfig
+from pipelines.train.files import files_at
 
 CONFIG_MEMBER = "train_config.json"
 
@@ -36,6 +36,7 @@ class RunFolder:
 
     def __init__(self, location: str):
         self.location = location.rstrip("/")
+        self.files = files_at(location)
 
     def path(self, name: str) -> str:
         """Path or URL of a file."""
@@ -43,7 +44,7 @@ class RunFolder:
 
     def has(self, name: str) -> bool:
         """Whether a file is there."""
-        return tf.io.gfile.exists(self.path(name))
+        return self.files.exists(self.path(name))
 
     def claim(self, config: TrainConfig) -> None:
         """Makes the folder, or makes sure that it holds a run with these settings.
@@ -52,19 +53,18 @@ class RunFolder:
             ParameterError: where it holds another run or something else.
             MediaError: where it cannot be made.
         """
-        resolved = config_json(config)
         if self.has("config.json"):
-            if self._read("config.json").decode() != resolved:
+            if _with_defaults(self.files.read(self.path("config.json"))) != json.loads(config_json(config)):
                 expected = "Expected a run with the same settings, or an empty folder"
                 raise ParameterError(f"{expected}. Received: {self.location}")
             return
-        if tf.io.gfile.exists(self.location) and tf.io.gfile.listdir(self.location):
-            raise ParameterError(f"Expected an empty folder or a run of av-sep train. Received: {self.location}")
         try:
-            tf.io.gfile.makedirs(self.location)
-            self._replace("config.json", resolved.encode())
-        except tf.errors.OpError as error:
-            raise MediaError(f"Cannot write to {self.location}: {error.message}") from error
+            if not self.files.is_empty(self.location):
+                raise ParameterError(f"Expected an empty folder or a run of av-sep train. Received: {self.location}")
+            self.files.make_folder(self.location)
+            self.files.replace(self.path("config.json"), config_json(config).encode())
+        except OSError as error:
+            raise MediaError(f"Cannot write to {self.location}: {error}") from error
 
     def save_model(self, model: keras.Model, name: str, config: TrainConfig) -> None:
         """Writes a model with the run's settings inside it."""
@@ -73,7 +73,7 @@ class RunFolder:
             model.save(file)
             with zipfile.ZipFile(file, "a") as archive:
                 archive.writestr(CONFIG_MEMBER, config_json(config))
-            self._replace(name, file.read_bytes())
+            self.files.replace(self.path(name), file.read_bytes())
 
     def load_model(self, name: str) -> keras.Model:
         """A model as it was saved, compiled if it was.
@@ -84,33 +84,31 @@ class RunFolder:
         with tempfile.TemporaryDirectory() as temporary:
             file = Path(temporary) / "model.keras"
             try:
-                file.write_bytes(self._read(name))
+                file.write_bytes(self.files.read(self.path(name)))
                 return keras.saving.load_model(file)
-            except (tf.errors.OpError, zipfile.BadZipFile, ValueError, OSError) as error:
+            except (zipfile.BadZipFile, ValueError, OSError) as error:
                 raise MediaError(f"Cannot read {self.path(name)}: {str(error).splitlines()[0]}") from error
 
     def history(self) -> pd.DataFrame:
         """The rows so far."""
-        return pd.read_csv(io.BytesIO(self._read("history.csv"))) if self.has("history.csv") else pd.DataFrame()
+        if not self.has("history.csv"):
+            return pd.DataFrame()
+        return pd.read_csv(io.BytesIO(self.files.read(self.path("history.csv"))))
 
     def append_history(self, row: dict[str, Any]) -> None:
         """Adds the row of an epoch; a row of that epoch or a later one, left by a killed run, goes."""
         rows = self.history()
         kept = rows[rows["epoch"] < row["epoch"]] if len(rows) else rows
         table = pd.concat([kept, pd.DataFrame([row])], ignore_index=True) if len(kept) else pd.DataFrame([row])
-        self._replace("history.csv", table.to_csv(index=False).encode())
-
-    def _read(self, name: str) -> bytes:
-        with tf.io.gfile.GFile(self.path(name), "rb") as file:
-            return file.read()
-
-    def _replace(self, name: str, content: bytes) -> None:
-        temporary = self.path(f".{name}.part")
-        with tf.io.gfile.GFile(temporary, "wb") as file:
-            file.write(content)
-        tf.io.gfile.rename(temporary, self.path(name), overwrite=True)
+        self.files.replace(self.path("history.csv"), table.to_csv(index=False).encode())
 
 
 def config_json(config: TrainConfig) -> str:
     """The resolved settings as they are kept."""
     return json.dumps(dataclasses.asdict(config), indent=2)
+
+
+def _with_defaults(content: bytes) -> dict[str, Any]:
+    """Settings as they were kept, with those that did not exist at that time as they are by default."""
+    defaults = TrainConfig(recipe="", model={}, segment_samples=0)
+    return {**json.loads(config_json(defaults)), **json.loads(content)}

@@ -1,0 +1,104 @@
+"""Files of a run's folder: this machine's by themselves, those behind a URL through TensorFlow's file system.
+
+A machine that trains on local folders under JAX needs no TensorFlow. Every method raises OSError where the system
+refuses.
+"""
+
+import os
+from pathlib import Path
+from typing import Protocol
+
+from av_sep.errors import ParameterError
+
+
+class Files(Protocol):
+    """What a run asks of a file system."""
+
+    def exists(self, path: str) -> bool:
+        """Whether a file or folder is there."""
+
+    def is_empty(self, folder: str) -> bool:
+        """Whether a folder is missing or has nothing in it."""
+
+    def make_folder(self, folder: str) -> None:
+        """Makes a folder and those above it."""
+
+    def read(self, path: str) -> bytes:
+        """A file's content."""
+
+    def replace(self, path: str, content: bytes) -> None:
+        """Writes a file, whole or not at all, over an older one."""
+
+
+def files_at(location: str) -> Files:
+    """The file system of a path or URL.
+
+    Raises:
+        ParameterError: for a URL where TensorFlow is not installed.
+    """
+    return _TensorFlowFiles() if "://" in location else _LocalFiles()
+
+
+class _LocalFiles:
+    """See `Files`."""
+
+    def exists(self, path: str) -> bool:
+        return Path(path).exists()
+
+    def is_empty(self, folder: str) -> bool:
+        return not Path(folder).exists() or not os.listdir(folder)
+
+    def make_folder(self, folder: str) -> None:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+
+    def read(self, path: str) -> bytes:
+        return Path(path).read_bytes()
+
+    def replace(self, path: str, content: bytes) -> None:
+        temporary = _beside(path)
+        Path(temporary).write_bytes(content)
+        os.replace(temporary, path)
+
+
+class _TensorFlowFiles:
+    """See `Files`."""
+
+    def __init__(self) -> None:
+        try:
+            import tensorflow as tf
+        except ImportError as error:
+            raise ParameterError("Folders behind a URL need TensorFlow: pip install tensorflow") from error
+        self.gfile, self.refusal = tf.io.gfile, tf.errors.OpError
+
+    def exists(self, path: str) -> bool:
+        return self.gfile.exists(path)
+
+    def is_empty(self, folder: str) -> bool:
+        return not self.gfile.exists(folder) or not self.gfile.listdir(folder)
+
+    def make_folder(self, folder: str) -> None:
+        try:
+            self.gfile.makedirs(folder)
+        except self.refusal as error:
+            raise OSError(error.message) from error
+
+    def read(self, path: str) -> bytes:
+        try:
+            with self.gfile.GFile(path, "rb") as file:
+                return file.read()
+        except self.refusal as error:
+            raise OSError(error.message) from error
+
+    def replace(self, path: str, content: bytes) -> None:
+        temporary = _beside(path)
+        try:
+            with self.gfile.GFile(temporary, "wb") as file:
+                file.write(content)
+            self.gfile.rename(temporary, path, overwrite=True)
+        except self.refusal as error:
+            raise OSError(error.message) from error
+
+
+def _beside(path: str) -> str:
+    folder, _, name = path.rpartition("/")
+    return f"{folder}/.{name}.part"
