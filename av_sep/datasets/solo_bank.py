@@ -35,7 +35,7 @@ class SoloBank:
     def crop(self, instrument: str, source: str, start: int, num_samples: int) -> np.ndarray:
         """Float32 `[num_samples]` from a line, repeated from its beginning where it is too short."""
         line = self.lines[instrument][source]
-        if start + num_samples <= len(line):
+        if 0 <= start <= len(line) - num_samples:
             stretch = line[start : start + num_samples]
         else:
             stretch = np.take(line, np.arange(start, start + num_samples), mode="wrap")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from av_sep.datasets.mixing import MixingConfig, add_room, draw_source, make_batch, make_example, set_level
+from av_sep.datasets.mixing import MixingConfig, add_colour, add_room, draw_source, make_batch, make_example, set_level
 from av_sep.datasets.solo_bank import SoloBank
 
 NAMES = ("violin", "flute", "tuba", "horn")
@@ -204,3 +204,75 @@ def test_room_keeps_the_direct_path_and_adds_a_tail_of_its_level():
 def test_example_is_a_pure_function_of_its_generator(bank, config):
     first, second = (make_example(bank, NAMES, config, np.random.default_rng(9)) for _ in range(2))
     assert all(one.tobytes() == other.tobytes() for one, other in zip(first, second, strict=True))
+
+
+# --- colours ---------------------------------------------------------------------------------------------------------
+
+
+def colour_db(seed, standard_deviation_db=6.0, rate=22050):
+    """(frequencies Hz, gains dB, phases) of a random colour, from its response to an impulse."""
+    impulse = np.zeros(4096)
+    impulse[2000] = 1.0
+    heard = add_colour(impulse, rate, standard_deviation_db, np.random.default_rng(seed))
+    spectrum = np.fft.rfft(np.roll(heard, -2000))
+    return np.fft.rfftfreq(4096, 1 / rate), 20 * np.log10(np.abs(spectrum)), np.angle(spectrum)
+
+
+@pytest.mark.parametrize("rate", (8000, 22050))
+def test_colour_joins_gains_drawn_every_octave(rate):
+    for seed in range(5):
+        gains = 6.0 * np.random.default_rng(seed).standard_normal(9)
+        hz, drawn, _ = colour_db(seed, rate=rate)
+        # Corners below this are rounded: the filter lasts a fortieth of a second.
+        audible = (hz > 600) & (hz < rate / 2)
+        expected = np.interp(np.log2(hz[audible]), np.log2([62.5 * 2**octave for octave in range(9)]), gains)
+        assert np.ptp(expected) > 3
+        np.testing.assert_allclose(drawn[audible], expected, rtol=0, atol=0.7)
+
+
+def test_colours_spread_as_asked_around_no_change():
+    drawn = np.array([np.interp(2000, *colour_db(seed, 4.0)[:2]) for seed in range(300)])
+    assert np.std(drawn) == pytest.approx(4.0, rel=0.12)
+    assert np.mean(drawn) == pytest.approx(0, abs=0.8)
+
+
+def test_colour_moves_nothing_in_time():
+    _, _, phases = colour_db(3)
+    np.testing.assert_allclose(phases, 0, rtol=0, atol=1e-9)
+    noise = np.random.default_rng(1).normal(size=3000)
+    np.testing.assert_allclose(add_colour(noise, RATE, 0.0, np.random.default_rng(2)), noise, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("num_samples", (1, 2, 100, 512, 513, 514, 5000))
+def test_coloured_sounds_of_any_length_keep_it(num_samples):
+    """And are the middle of what the sound makes of the filter, with silence before and after."""
+    noise = np.random.default_rng(1).normal(size=num_samples)
+    heard = add_colour(noise, RATE, 6.0, np.random.default_rng(2))
+    silence = np.zeros(700)
+    longer = add_colour(np.concatenate([silence, noise, silence]), RATE, 6.0, np.random.default_rng(2))
+    assert heard.shape == noise.shape and np.abs(heard - noise).max() > 0.01
+    np.testing.assert_allclose(heard, longer[700:-700], rtol=0, atol=1e-9)
+
+
+def test_every_source_is_heard_through_a_colour_of_its_own():
+    line = np.zeros(4000, np.int16)
+    line[0] = 30_000
+    bank = SoloBank(RATE, {"flute": {"one": line}, "tuba": {"one": line}})
+    config = MixingConfig(num_samples=4000, num_instruments_weights=(0, 1), colour_db=6.0, **PLAIN)
+    mixture, labels, sources = batch(bank, config, batch_size=3)
+    assert np.all(np.any(sources, axis=(2, 3)).sum(axis=1) == 2) and np.all(labels.sum(axis=1) >= 2)
+    np.testing.assert_allclose(mixture, sources.sum(axis=1), rtol=0, atol=1e-6)
+    colours = [20 * np.log10(np.abs(np.fft.rfft(sources[item, slot, :, 0]))) for item in range(3) for slot in (1, 2)]
+    # At 500, 1000 and 2000 Hz, against each other: a common gain says nothing.
+    shapes = np.array([np.diff(colour[[250, 500, 1000]]) for colour in colours])
+    assert np.ptp(shapes, axis=0).min() > 2 and len(np.unique(np.round(shapes, 3), axis=0)) == 6
+    for first, second in zip(batch(bank, config, batch_size=3), (mixture, labels, sources), strict=True):
+        assert first.tobytes() == second.tobytes()
+
+
+def test_without_colours_seeds_mean_what_they_always_meant(bank, config):
+    mixture, labels, _ = batch(bank, config, batch_size=2)
+    # As drawn before there were any.
+    np.testing.assert_array_equal(labels, [[0, 1, 1, 0], [1, 1, 1, 0]])
+    known = [[-0.14347607, 0.04157635, 0.09047612], [-0.00770293, -0.04347315, -0.01296945]]
+    np.testing.assert_allclose(mixture[:, [0, 700, 1999], 0], known, rtol=0, atol=1e-6)

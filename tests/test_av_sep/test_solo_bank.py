@@ -1,11 +1,15 @@
 """The bank of solo lines: whole sources on either side of the split, and the format that training reads."""
 
 import importlib.util
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile as sf
+
+from av_sep.datasets.solo_bank import SoloBank, open_bank
+from av_sep.errors import MediaError
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "make_solo_bank.py"
 
@@ -32,6 +36,43 @@ def notes_folder(tmp_path_factory):
             if library == "large":
                 sf.write(folder / f"oboe_{name}_1_piano_normal.wav", tone, 16000)
     return root
+
+
+@pytest.fixture(scope="module")
+def line():
+    """A line without two samples alike, with both ends of int16."""
+    return np.random.default_rng(2).permutation(np.linspace(-32768, 32767, 37).astype(np.int16))
+
+
+@pytest.mark.parametrize("num_samples", (0, 1, 36, 37, 38, 200))
+@pytest.mark.parametrize("start", (0, 1, 17, 36, 37, 80, -5))
+def test_crop_goes_round_the_line(line, start, num_samples):
+    crop = SoloBank(8000, {"oboe": {"other": line[:3], "one": line}}).crop("oboe", "one", start, num_samples)
+    assert crop.dtype == np.float32 and crop.shape == (num_samples,)
+    np.testing.assert_array_equal(crop, [line[(start + i) % 37] / 32768 for i in range(num_samples)])
+
+
+@pytest.mark.parametrize("start", (3, 30))
+def test_crop_of_a_bank_on_disk_is_an_array_of_its_own(line, tmp_path, start):
+    (tmp_path / "train" / "oboe").mkdir(parents=True)
+    np.save(tmp_path / "train" / "oboe" / "one.npy", line)
+    (tmp_path / "bank.json").write_text(json.dumps({"sample_rate_hz": 8000}))
+    bank = open_bank(tmp_path)
+    assert bank.instruments == ("oboe",) and bank.sample_rate_hz == 8000
+    assert isinstance(bank.lines["oboe"]["one"], np.memmap)
+    crop = bank.crop("oboe", "one", start, 20)
+    np.testing.assert_array_equal(crop, np.tile(line, 2)[start : start + 20] / np.float32(32768))
+    assert type(crop) is np.ndarray
+    crop[:] = 0
+    np.testing.assert_array_equal(bank.lines["oboe"]["one"], line)
+
+
+def test_folders_that_are_no_bank_are_refused(tmp_path):
+    with pytest.raises(MediaError, match="a bank.json; make one first. Received: "):
+        open_bank(tmp_path)
+    (tmp_path / "bank.json").write_text(json.dumps({"sample_rate_hz": 8000}))
+    with pytest.raises(MediaError, match=r"heldout/<instrument>/<source>\.npy\. Received: none"):
+        open_bank(tmp_path, "heldout")
 
 
 def test_sources_are_split_whole_and_minutes_shared_by_size(bank_script, notes_folder):
