@@ -1,18 +1,19 @@
 """Packs the best weights of a training run as a model of the package: float16 arrays and a config that says where from.
 
-    python benchmarks/pack_weights.py runs/small audio/weights/conditioned_small
+    python benchmarks/pack_weights.py runs/wide audio/weights/log_frequency "conditioned network on …, 22 kHz"
+
+Name the runs whose weights it started from with `--after`, in order: their settings and steps are told as well.
 """
 
 import json
-import sys
 from pathlib import Path
 
+import click
+import keras
 import pandas as pd
 
 from audio.models import save_packaged
-from audio.wave_unet import WaveUNet
-
-DESCRIPTION = "conditioned Wave-U-Net, 10 levels, 16 filters, 16 kHz, outer product at the bottleneck, 13 instruments"
+from audio.networks import NETWORKS  # noqa: F401, so that Keras knows the classes
 
 
 def describe_run(run: Path) -> dict:
@@ -20,17 +21,26 @@ def describe_run(run: Path) -> dict:
     config = json.loads((run / "config.json").read_text())
     history = pd.read_csv(run / "history.csv")
     best = history.loc[history["val_loss"].idxmin()]
-    settings = {name: value for name, value in config.items() if name != "model"}
-    steps = (int(best["epoch"]) + 1) * config["steps_per_epoch"]
-    return {**settings, "steps_of_kept_weights": steps, "val_loss_of_kept_weights": round(float(best["val_loss"]), 4)}
+    # Of where it started only the earlier runs' own entries speak: a path means nothing elsewhere.
+    settings = {name: value for name, value in config.items() if name not in ("model", "start_from")}
+    return {
+        **settings,
+        "steps_of_kept_weights": int(best["step"]),
+        "val_loss_of_kept_weights": round(float(best["val_loss"]), 4),
+    }
 
 
-def main(run: Path, directory: Path) -> None:
+@click.command(help=(__doc__ or "").split("\n\n")[0])
+@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.argument("description")
+@click.option("--after", multiple=True, type=click.Path(exists=True, path_type=Path), help="Runs that came before.")
+def main(run: Path, directory: Path, description: str, after: tuple[Path, ...]) -> None:
     """Writes config.json and weights.npz to `directory`."""
-    network = WaveUNet(**json.loads((run / "config.json").read_text())["model"])
-    network.load_weights(run / "best.weights.h5")
-    save_packaged(network.with_context(True), directory, description=DESCRIPTION, training=describe_run(run))
+    network = keras.saving.load_model(run / "best.keras", compile=False)
+    training = {"runs": [describe_run(folder) for folder in (*after, run)]}
+    save_packaged(network.for_inference(), directory, description=description, training=training)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main()

@@ -35,6 +35,8 @@ class TrainConfig:
         validation_split: side of the records that they come from.
         sound_epochs: epochs between sound examples for TensorBoard; 0 for none.
         mixing: further arguments of `av_sep.datasets.mixing.MixingConfig`, for a bank of solos.
+        start_from: name of a packaged model or path of a `.keras` file whose weights a new run starts from; None for
+            random ones. So hours add up: a run at a constant learning rate, then one that decays from its end.
         mix_on_device: keep the bank in the device's memory and mix inside the compiled steps; JAX on one device, see
             `pipelines.train.device_feed`.
         augmentation: arguments of `audio.augmentation.Augmentation`, for records; None leaves them as they are.
@@ -68,6 +70,7 @@ class TrainConfig:
     validation_split: str = "validation"
     sound_epochs: int = 0
     mixing: dict[str, Any] = field(default_factory=dict)
+    start_from: str | None = None
     mix_on_device: bool = False
     augmentation: dict[str, Any] | None = field(default_factory=dict)
     label_noise: dict[str, Any] | None = None

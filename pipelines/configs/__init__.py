@@ -15,8 +15,10 @@ from pipelines.configs.ablation import (
 from pipelines.configs.conditioned import conditioned
 from pipelines.configs.conditioned_small import conditioned_small
 from pipelines.configs.joint_small import joint_small
+from pipelines.configs.log_frequency import log_frequency
 from pipelines.configs.plain_musdb4 import plain_musdb4
 from pipelines.configs.spectrogram_small import spectrogram_small
+from pipelines.configs.wave_unet_cpu import wave_unet_conditioned
 
 RECIPES: dict[str, Callable[[], TrainConfig]] = {
     recipe.__name__: recipe
@@ -24,6 +26,8 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
         conditioned_small,
         conditioned,
         spectrogram_small,
+        log_frequency,
+        wave_unet_conditioned,
         expanded_mse,
         expanded_mse_decay,
         expanded_mse_fast,

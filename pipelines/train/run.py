@@ -16,6 +16,7 @@ from pipelines.progress import Progress, silent
 from pipelines.train.callbacks import is_exhausted, make_callbacks
 from pipelines.train.optimizers import make_optimizer
 from pipelines.train.run_folder import RunFolder
+from pipelines.train.start import take_weights
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ def train(
     folder = RunFolder(output)
     folder.claim(config)
     with devices.scope():
+        if not folder.has("last.keras") and config.start_from is not None:
+            take_weights(network, config.start_from)
         model = _resumed(folder) if folder.has("last.keras") else _compiled(network, config)
     _fit(model, config, feed, folder, progress)
     return TrainingRun(folder.path("best.keras"), folder.history(), devices)

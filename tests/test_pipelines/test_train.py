@@ -229,3 +229,39 @@ def test_recipes_build_and_say_what_they_cost(name):
     assert len(RECIPES[name].__doc__.splitlines()[0]) < 120
     for word in ("Command:", "Cost:", "Score:"):
         assert word in RECIPES[name].__doc__
+
+
+# --- starting from other weights -------------------------------------------------------------------------------------
+
+
+def test_a_run_starts_from_another_run_s_weights(whole, bank, tmp_path):
+    """With steps too small to move anything, it ends where it started; by itself it would end at random weights."""
+    config = dataclasses.replace(
+        TINY, start_from=str(whole / "best.keras"), schedule="constant", learning_rate=1e-12, warmup_steps=0, num_epochs=1, ema_momentum=None
+    )
+    train(config, bank, tmp_path / "run")
+    for mine, theirs in zip(weights_of(tmp_path / "run/best.keras"), weights_of(whole / "best.keras"), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-6)
+
+
+def test_a_resumed_run_does_not_start_again(whole, bank, tmp_path):
+    config = dataclasses.replace(TINY, start_from=str(whole / "best.keras"), num_epochs=1)
+    train(config, bank, tmp_path / "run")
+    first = weights_of(tmp_path / "run/best.keras")
+    train(config, bank, tmp_path / "run")
+    for again, once in zip(weights_of(tmp_path / "run/best.keras"), first, strict=True):
+        np.testing.assert_array_equal(again, once)
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "message"),
+    (
+        ("nmf", ParameterError, "start_from to name a network. Received: 'nmf'"),
+        ("conditioned_small", ParameterError, r"\d+ arrays. Received: 'conditioned_small' with \d+, of which 0 are alike"),
+        ("nothing.keras", MediaError, "does not exist"),
+        ("somebody", ParameterError, "a model's name"),
+    ),
+)
+def test_weights_that_do_not_fit_are_refused(bank, tmp_path, source, error, message):
+    with pytest.raises(error, match=message):
+        train(dataclasses.replace(TINY, start_from=source), bank, tmp_path / "run")

@@ -1,0 +1,83 @@
+"""What one wrong label costs: separates seeded mixtures with true labels, and with one label too many.
+
+    python benchmarks/wrong_labels.py --solos DIR [--bank BANK] --models wiener,log_frequency
+
+Prints for each model the SI-SDR that the playing instruments' stems lose by the label of an instrument that does not
+play (dB, mean and median over stems), and how far below the mixture the stem of that instrument lies (dB, median and
+the share of at least 30). The mixtures are those of `benchmarks/score_models.py`.
+"""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from score_models import RATE_HZ, Example, make_examples, read_held_out, read_solos
+
+from audio.metrics import si_sdr
+from audio.models import load_model, make_separator
+from av_sep.instruments import URMP_13
+
+QUIET_DB = 30.0
+
+
+def level_below_db(stem: np.ndarray, mixture: np.ndarray) -> float:
+    """Energy of the mixture over that of a stem, dB; both `[time, channels]`."""
+    return float(10 * np.log10(np.sum(mixture**2) / max(np.sum(stem**2), 1e-20)))
+
+
+def score(example: Example, separator, extra: str) -> Iterator[dict]:
+    """One row per playing instrument."""
+    mixture = example.references.sum(axis=0)
+    names = list(separator.source_names)
+    labels = np.array([name in example.names for name in names], np.float32)
+    wrong = labels.copy()
+    wrong[names.index(extra)] = 1
+    right, too_many = (separator.separate(mixture, vector, RATE_HZ) for vector in (labels, wrong))
+    below_db = level_below_db(too_many[names.index(extra)], mixture)
+    for name, reference in zip(example.names, example.references, strict=True):
+        slot = names.index(name)
+        lost = si_sdr(reference, right[slot]) - si_sdr(reference, too_many[slot])
+        yield {"num_instruments": len(example.names), "lost_db": lost, "below_db": below_db}
+
+
+def summarize(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row per data, model and number of instruments."""
+    groups = rows.groupby(["data", "model", "num_instruments"], sort=False)
+    return groups.agg(
+        lost_mean_db=("lost_db", "mean"),
+        lost_median_db=("lost_db", "median"),
+        below_median_db=("below_db", "median"),
+        quiet_share=("below_db", lambda values: (values >= QUIET_DB).mean()),
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--solos", type=Path)
+    parser.add_argument("--bank", type=Path)
+    parser.add_argument("--models", default="wiener,default")
+    parser.add_argument("--count", type=int, default=20, help="mixtures per table and number of instruments")
+    parser.add_argument("--num-instruments", default="2,3")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    data = {}
+    if options.bank:
+        data["held-out made"] = (read_held_out(options.bank), 6.0)
+    if options.solos:
+        data["real solos"] = (read_solos(options.solos), 2.9)
+    separators = {name: make_separator(load_model(name), chunk_samples=65536) for name in options.models.split(",")}
+    rows = []
+    for title, (clips, seconds) in data.items():
+        for count in map(int, options.num_instruments.split(",")):
+            rng = np.random.default_rng((options.seed, count))
+            for example in make_examples(clips, count, options.count, seconds, options.seed):
+                extra = str(rng.choice([name for name in URMP_13.names if name not in example.names]))
+                for name, separator in separators.items():
+                    rows += [{"data": title, "model": name, **row} for row in score(example, separator, extra)]
+    print(summarize(pd.DataFrame(rows)).round(2).to_string())
+
+
+if __name__ == "__main__":
+    main()
