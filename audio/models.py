@@ -23,7 +23,7 @@ from audio.whole_mixture_separator import WholeMixtureSeparator
 from av_sep.errors import MediaError, ParameterError
 
 WEIGHTS_DIR = Path(__file__).parent / "weights"
-DEFAULT_MODEL = "conditioned_small"
+DEFAULT_MODEL = "log_frequency"
 ALIASES = {"default": DEFAULT_MODEL}
 
 

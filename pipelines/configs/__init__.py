@@ -15,19 +15,22 @@ from pipelines.configs.ablation import (
 from pipelines.configs.conditioned import conditioned
 from pipelines.configs.conditioned_small import conditioned_small
 from pipelines.configs.joint_small import joint_small
-from pipelines.configs.log_frequency import log_frequency
+from pipelines.configs.log_frequency import log_frequency, log_frequency_end
 from pipelines.configs.plain_musdb4 import plain_musdb4
 from pipelines.configs.spectrogram_small import spectrogram_small
-from pipelines.configs.wave_unet_cpu import wave_unet_conditioned
+from pipelines.configs.wave_unet_small import wave_unet_conditioned, wave_unet_duet, wave_unet_expanded
 
 RECIPES: dict[str, Callable[[], TrainConfig]] = {
     recipe.__name__: recipe
     for recipe in (
+        log_frequency,
+        log_frequency_end,
         conditioned_small,
         conditioned,
-        spectrogram_small,
-        log_frequency,
         wave_unet_conditioned,
+        wave_unet_expanded,
+        wave_unet_duet,
+        spectrogram_small,
         expanded_mse,
         expanded_mse_decay,
         expanded_mse_fast,

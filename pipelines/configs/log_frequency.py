@@ -1,11 +1,29 @@
-"""Recipe of the network on a logarithmic frequency axis."""
+"""Recipes of the conditioned network on a logarithmic frequency axis, the default model: two runs, one after the other."""
+
+from dataclasses import replace
 
 from av_sep.instruments import URMP_13
 from pipelines.config import TrainConfig
 
+# Four players at most, now and then a label for one who does not play, every player through another microphone.
+MIXING = {
+    "num_instruments_weights": (0.04, 0.44, 0.32, 0.2),
+    "level_spread_db": 5.0,
+    "max_shift_semitones": 2.0,
+    "extra_label_probability": 0.15,
+    "colour_db": 4.0,
+    "doubling_probability": 0.05,
+}
+
 
 def log_frequency() -> TrainConfig:
-    """The conditioned network on a logarithmic frequency axis, small enough to train on a CPU."""
+    """The network on a logarithmic frequency axis, first run: at a constant learning rate, for as long as there is time.
+
+    Command: python benchmarks/make_solo_bank.py … --sample-rate 22050 --output BANK
+        && av-sep train log_frequency --data BANK -o runs/first
+    Cost: @@COST1@@
+    Score: validation loss -3.73 then; `log_frequency_end` goes on.
+    """
     return TrainConfig(
         recipe="log_frequency",
         network="LogFrequencyNetwork",
@@ -24,13 +42,25 @@ def log_frequency() -> TrainConfig:
         steps_per_epoch=250,
         num_epochs=60,
         schedule="constant",
-        ema_momentum=0.998,
-        mixing={
-            "num_instruments_weights": (0.04, 0.44, 0.32, 0.2),
-            "level_spread_db": 5.0,
-            "max_shift_semitones": 2.0,
-            "extra_label_probability": 0.15,
-            "colour_db": 4.0,
-            "doubling_probability": 0.05,
-        },
+        mixing=MIXING,
+    )
+
+
+def log_frequency_end() -> TrainConfig:
+    """The network on a logarithmic frequency axis, second run: longer examples, a learning rate that falls to its end.
+
+    Command: av-sep train log_frequency_end --data BANK -o runs/second --set start_from=runs/first/best.keras
+    Cost: @@COST2@@
+    Score: @@SCORE@@
+    """
+    return replace(
+        log_frequency(),
+        recipe="log_frequency_end",
+        segment_samples=98_304,
+        batch_size=3,
+        steps_per_epoch=200,
+        num_epochs=12,
+        schedule="cosine",
+        warmup_steps=50,
+        seed=1,
     )
