@@ -1,4 +1,4 @@
-"""Recipes of the conditioned network on a logarithmic frequency axis, the default model: two runs, one after the other."""
+"""Recipes of the default model, the network on a logarithmic frequency axis: two runs, one after the other."""
 
 from dataclasses import replace
 
@@ -17,11 +17,11 @@ MIXING = {
 
 
 def log_frequency() -> TrainConfig:
-    """The network on a logarithmic frequency axis, first run: at a constant learning rate, for as long as there is time.
+    """The network on a logarithmic frequency axis, first run: a constant learning rate, for as long as there is time.
 
     Command: python benchmarks/make_solo_bank.py … --sample-rate 22050 --output BANK
         && av-sep train log_frequency --data BANK -o runs/first
-    Cost: @@COST1@@
+    Cost: 3,250 steps of 4 examples of 3 s, 46 minutes on two cores (AMD EPYC, AVX2, float32) that other work shared.
     Score: validation loss -3.73 then; `log_frequency_end` goes on.
     """
     return TrainConfig(
@@ -50,8 +50,9 @@ def log_frequency_end() -> TrainConfig:
     """The network on a logarithmic frequency axis, second run: longer examples, a learning rate that falls to its end.
 
     Command: av-sep train log_frequency_end --data BANK -o runs/second --set start_from=runs/first/best.keras
-    Cost: @@COST2@@
-    Score: @@SCORE@@
+    Cost: 2,200 steps of 3 examples of 4.5 s, 34 minutes on the same machine; those of step 1,400 were kept.
+    Score: validation loss -4.55; SI-SDR +4.8, +3.4, +2.7 dB on mixtures of 2, 3, 4 real solos, where static Wiener
+        filters have +1.8, +1.1, +1.2.
     """
     return replace(
         log_frequency(),

@@ -48,8 +48,10 @@ def wave_unet_expanded() -> TrainConfig:
     Cost: 2,400 steps of 6 examples of 1.1 s; not run.
     Score: not run.
     """
-    model = {"source_names": URMP_13.names, "sample_rate_hz": 22050, "num_levels": 10, "num_filters": 16, "context": False}
-    return replace(wave_unet_conditioned(), recipe="wave_unet_expanded", model=model, learning_rate=1e-3, start_from=None)
+    conditioned = wave_unet_conditioned()
+    labelled = ("conditioning", "gate", "mixture_consistency")
+    model = {name: value for name, value in conditioned.model.items() if name not in labelled}
+    return replace(conditioned, recipe="wave_unet_expanded", model=model, learning_rate=1e-3, start_from=None)
 
 
 def wave_unet_duet() -> TrainConfig:

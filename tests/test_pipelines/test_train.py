@@ -236,28 +236,27 @@ def test_recipes_build_and_say_what_they_cost(name):
 
 def test_a_run_starts_from_another_run_s_weights(whole, bank, tmp_path):
     """With steps too small to move anything, it ends where it started; by itself it would end at random weights."""
-    config = dataclasses.replace(
-        TINY, start_from=str(whole / "best.keras"), schedule="constant", learning_rate=1e-12, warmup_steps=0, num_epochs=1, ema_momentum=None
-    )
+    still = {"schedule": "constant", "learning_rate": 1e-12, "warmup_steps": 0, "num_epochs": 1, "ema_momentum": None}
+    config = dataclasses.replace(TINY, start_from=str(whole / "best.keras"), **still)
     train(config, bank, tmp_path / "run")
     for mine, theirs in zip(weights_of(tmp_path / "run/best.keras"), weights_of(whole / "best.keras"), strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-6)
 
 
-def test_a_resumed_run_does_not_start_again(whole, bank, tmp_path):
-    config = dataclasses.replace(TINY, start_from=str(whole / "best.keras"), num_epochs=1)
+def test_a_run_that_goes_on_no_longer_needs_what_it_started_from(whole, bank, tmp_path):
+    source = tmp_path / "source.keras"
+    source.write_bytes((whole / "best.keras").read_bytes())
+    config = dataclasses.replace(TINY, start_from=str(source), num_epochs=1)
     train(config, bank, tmp_path / "run")
-    first = weights_of(tmp_path / "run/best.keras")
-    train(config, bank, tmp_path / "run")
-    for again, once in zip(weights_of(tmp_path / "run/best.keras"), first, strict=True):
-        np.testing.assert_array_equal(again, once)
+    source.unlink()
+    assert len(train(config, bank, tmp_path / "run").history) == 1
 
 
 @pytest.mark.parametrize(
     ("source", "error", "message"),
     (
         ("nmf", ParameterError, "start_from to name a network. Received: 'nmf'"),
-        ("conditioned_small", ParameterError, r"\d+ arrays. Received: 'conditioned_small' with \d+, of which 0 are alike"),
+        ("conditioned_small", ParameterError, r"\d+ arrays. Received: 'conditioned_small' with \d+, of which 0 are"),
         ("nothing.keras", MediaError, "does not exist"),
         ("somebody", ParameterError, "a model's name"),
     ),
