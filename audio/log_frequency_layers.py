@@ -90,10 +90,10 @@ class _BandLayer(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="av_sep")
 class LogFrequencyPicture(_BandLayer):
-    """Compressed band magnitudes: `[batch, stft_frames, num_bins, channels, 2]` -> `[batch, stft_frames, num_bands, 1]`.
+    """Compressed magnitudes: `[batch, stft_frames, num_bins, channels, 2]` -> `[batch, stft_frames, num_bands, 1]`.
 
-    `log(1 + 10^4 m) / log(1 + 10^4)` of the root m of the bands' power (see `analysis_matrix`), averaged over channels;
-    a full-scale sine has m = 1, silence gives 0.
+    `log(1 + 10^4 m) / log(1 + 10^4)` of the root m of the bands' power (see `analysis_matrix`), the mean of all
+    channels; a full-scale sine has m = 1, silence gives 0.
     """
 
     def call(self, spectrum):
@@ -237,7 +237,8 @@ class SlotMasks(keras.layers.Layer):
         chosen = ops.matmul(logits, ops.transpose(slots, (0, 2, 1))[:, None])
         occupied = ops.max(slots, axis=2)[:, None, None, :]
         largest = ops.max(chosen - 1e9 * (1 - occupied), axis=3, keepdims=True)
-        exponentials = occupied * ops.exp(ops.minimum(chosen - ops.stop_gradient(largest), 0))
+        # Not a minimum with 0: JAX halves the gradient of what equals its bound, as the largest does.
+        exponentials = occupied * ops.exp(occupied * (chosen - ops.stop_gradient(largest)))
         nobody = 1 - ops.max(occupied, axis=3, keepdims=True)
         return exponentials / (ops.sum(exponentials, axis=3, keepdims=True) + nobody)
 

@@ -146,9 +146,8 @@ class LogFrequencyNetwork(keras.Model):
     def reach_frames(self) -> int:
         """STFT frames before or after a frame that can change the output for it."""
         blocks = sum(_time_dilation(block) for block in range(self.options["num_blocks"]))
-        memories = 2 * sum(MEMORY_DILATIONS) if self.options["memory_units"] else 0
         # The stem's three kernels and the head's one.
-        return 4 + blocks + memories
+        return 4 + blocks + len(_memory_blocks(self.options)) * sum(MEMORY_DILATIONS)
 
     @property
     def border_samples(self) -> int:
@@ -199,6 +198,8 @@ def _validate(options):
     for name in ("sample_rate_hz", "num_channels", "bands_per_octave", "num_fine_filters", "num_filters", "num_blocks"):
         if options[name] < 1:
             raise ParameterError(f"Expected {name} >= 1. Received: {name}={options[name]}")
+    if options["memory_units"] < 0:
+        raise ParameterError(f"Expected memory_units >= 0. Received: memory_units={options['memory_units']}")
     if options["num_slots"] is not None and not 1 <= options["num_slots"] <= len(names):
         raise ParameterError(f"Expected num_slots from 1 to {len(names)}. Received: num_slots={options['num_slots']}")
     if options["num_slots"] is not None and options["conditioning"] is None:
@@ -208,9 +209,9 @@ def _validate(options):
 
 def _validate_axes(options):
     frame, hop = options["frame_length"], options["hop_length"]
-    if hop < 1 or frame % hop or frame == hop or frame % 2:
+    if hop < 1 or frame % hop or frame <= hop or frame % 2:
         raise ParameterError(
-            "Expected hop_length to be a divisor of an even frame_length, and smaller, so that the STFT can be inverted."
+            "Expected hop_length to be a divisor of an even frame_length, and smaller, to invert the STFT."
             f" Received: frame_length={frame}, hop_length={hop}"
         )
     bands, lowest = options["num_bands"], options["lowest_hz"]
@@ -226,6 +227,12 @@ def _validate_axes(options):
 
 def _time_dilation(block):
     return TIME_DILATIONS[block % len(TIME_DILATIONS)]
+
+
+def _memory_blocks(options):
+    """Blocks that a memory follows: the middle one and the last one, which are one where there is only one."""
+    last = options["num_blocks"] - 1
+    return {last // 2, last} if options["memory_units"] else set()
 
 
 def _separate(mixture, label_vector, options):
@@ -251,10 +258,9 @@ def _logits(picture, label_vector, options):
     """What speaks for each source in each band, float32 `[batch, stft_frames, num_bands, num_sources]`."""
     steer = _steering(label_vector, options)
     fine, features = _stem(picture, options)
-    num_blocks = options["num_blocks"]
-    for block in range(num_blocks):
+    for block in range(options["num_blocks"]):
         features = _block(features, steer, block, options)
-        if options["memory_units"] and block + 1 in ((num_blocks + 1) // 2, num_blocks):
+        if block in _memory_blocks(options):
             features = _memory(features, steer, f"memory_{block}", options)
     return _head(fine, features, options)
 
@@ -300,6 +306,9 @@ def _memory(features, steer, name, options):
     hidden = keras.layers.Dense(MEMORY_FILTERS, name=f"{name}_squeeze")(hidden)
     hidden = keras.layers.Reshape((-1, num_bands * MEMORY_FILTERS), name=f"{name}_frames")(hidden)
     hidden = steer(keras.layers.Dense(options["memory_units"], name=f"{name}_in")(hidden), name)
+    if hidden.shape[-1] != options["memory_units"]:
+        # Labels that come as further filters are taken in before anything is added up.
+        hidden = keras.layers.Dense(options["memory_units"], name=f"{name}_steered")(hidden)
     for dilation in MEMORY_DILATIONS:
         step = f"{name}_dilated_{dilation}"
         heard = keras.layers.ReLU(name=f"{step}_activation")(hidden)

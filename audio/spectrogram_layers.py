@@ -137,7 +137,8 @@ class SoftmaxMasks(keras.layers.Layer):
         active = ops.cast(label_vector > 0, logits.dtype)[:, None, None, :, None]
         # The largest of all, absent ones included, would let the exponentials of the active underflow together.
         largest = ops.max(logits - 1e9 * (1 - active), axis=3, keepdims=True)
-        exponentials = active * ops.exp(ops.minimum(logits - ops.stop_gradient(largest), 0))
+        # Not a minimum with 0: JAX halves the gradient of what equals its bound, as the largest does.
+        exponentials = active * ops.exp(active * (logits - ops.stop_gradient(largest)))
         nobody = 1 - ops.max(active, axis=3, keepdims=True)
         return exponentials / (ops.sum(exponentials, axis=3, keepdims=True) + nobody)
 

@@ -49,6 +49,19 @@ def make_spectrogram_network():
 
 
 @pytest.fixture(scope="session")
+def make_log_frequency_network():
+    """Function that builds a tiny log-frequency network: frames of 64, 16 bands, 2 blocks and memories, 3 sources."""
+    from audio.log_frequency_network import LogFrequencyNetwork
+
+    def make(source_names=SOURCES, **options):
+        sizes = {"sample_rate_hz": 16000, "frame_length": 64, "hop_length": 16, "num_blocks": 2, "memory_units": 5}
+        bands = {"num_bands": 16, "bands_per_octave": 4, "lowest_hz": 400.0, "num_fine_filters": 3, "num_filters": 4}
+        return loud_weights(LogFrequencyNetwork(source_names, **{**sizes, **bands, **options}))
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def conditioned_network(make_network):
     """A conditioned network without gate and consistency, so that nothing but the labels' multiplication steers it."""
     return make_network(conditioning="multiplicative")

@@ -1,4 +1,4 @@
-"""A network saved under TensorFlow gives the same numbers under JAX, and so do the losses."""
+"""A network saved under TensorFlow gives the same numbers under JAX, and so do the losses and the masks' gradients."""
 
 import importlib.util
 import os
@@ -9,16 +9,20 @@ import numpy as np
 import pytest
 
 from audio.framing import valid_lengths
+from audio.log_frequency_layers import SlotMasks
 from audio.losses import LOSSES, make_loss
+from audio.spectrogram_layers import SoftmaxMasks
 
 # Keras saves TensorFlow's variables by an `np.array` that NumPy 2 warns about.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 SCRIPT = """
 import pathlib, sys
-import keras, numpy as np
+import jax, keras, numpy as np
+from audio.log_frequency_layers import SlotMasks
 from audio.losses import LOSSES, make_loss
 from audio.models import load_model
+from audio.spectrogram_layers import SoftmaxMasks
 assert keras.backend.backend() == "jax"
 folder = pathlib.Path(sys.argv[1])
 inputs = np.load(folder / "inputs.npz")
@@ -31,24 +35,29 @@ for path in folder.glob("*.keras"):
 for name in LOSSES:
     options = {"resolutions": [[64, 40, 8]]} if name == "mr_stft" else {}
     outputs[name] = float(make_loss(name, **options)(inputs["references"], inputs["estimates"]))
+logits, weights = inputs["logits"], inputs["weights"]
+outputs["SlotMasks"] = jax.grad(lambda x: (weights * SlotMasks()(x, np.eye(3)[None])).sum())(logits)
+outputs["SoftmaxMasks"] = jax.grad(lambda x: (weights[:, None] * SoftmaxMasks(3)(x, np.ones((1, 3)))).sum())(logits)
 np.savez(folder / "outputs.npz", **outputs)
 """
 
+CONSISTENT = {"gate": True, "mixture_consistency": True}
 OPTIONS = {
-    "wave": {"conditioning": "multiplicative", "upsampling": "learned"},
-    "spectrogram": {"conditioning": "film", "masks": "softmax", "num_time_levels": 1},
+    "wave": {"conditioning": "multiplicative", "upsampling": "learned", **CONSISTENT},
+    "spectrogram": {"conditioning": "film", "masks": "softmax", "num_time_levels": 1, **CONSISTENT},
     # At a low rate, for it reads two seconds on each side.
-    "recurrent": {"conditioning": "concat", "bottleneck": "gru", "compression": "power", "sample_rate_hz": 1000},
-}
+    "recurrent": {
+        "conditioning": "concat", "bottleneck": "gru", "compression": "power", "sample_rate_hz": 1000, **CONSISTENT
+    },
+    # As many slots as labels: the file is separated by its twin without a limit.
+    "log_frequency": {"num_slots": 2},
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def networks(make_network, make_spectrogram_network):
-    makers = {"wave": make_network}
-    return {
-        kind: makers.get(kind, make_spectrogram_network)(gate=True, mixture_consistency=True, **options)
-        for kind, options in OPTIONS.items()
-    }
+def networks(make_network, make_spectrogram_network, make_log_frequency_network):
+    makers = {"wave": make_network, "log_frequency": make_log_frequency_network}
+    return {kind: makers.get(kind, make_spectrogram_network)(**options) for kind, options in OPTIONS.items()}
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +67,8 @@ def inputs(networks):
     references[0, 1] = 0
     noise = 0.1 * rng.normal(size=references.shape)
     arrays = {"references": references, "estimates": (references + noise).astype(np.float32)}
+    arrays["logits"] = rng.normal(size=(1, 4, 5, 3)).astype(np.float32)
+    arrays["weights"] = np.array([1, -2, 3], np.float32)
     for kind, network in networks.items():
         num_samples = valid_lengths(100, num_levels=3).num_input_samples + 2 * network.border_samples
         arrays[f"{kind}_mixture"] = (0.3 * rng.normal(size=(2, num_samples, 1))).astype(np.float32)
@@ -98,3 +109,12 @@ def test_loss_is_the_same_under_jax(inputs, under_jax, name):
     options = {"resolutions": [[64, 40, 8]]} if name == "mr_stft" else {}
     expected = float(make_loss(name, **options)(inputs["references"], inputs["estimates"]))
     assert under_jax[name] == pytest.approx(expected, rel=1e-5, abs=1e-4)
+
+
+@pytest.mark.parametrize("layer", (SlotMasks, SoftmaxMasks))
+def test_gradient_of_masks_is_the_softmax_s_under_jax(inputs, under_jax, layer):
+    """Even at the largest logit, where a bound would be touched."""
+    weights, exponentials = inputs["weights"].astype(np.float64), np.exp(inputs["logits"].astype(np.float64))
+    shares = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    expected = shares * (weights - (weights * shares).sum(axis=-1, keepdims=True))
+    np.testing.assert_allclose(under_jax[layer.__name__], expected, rtol=0, atol=1e-6)

@@ -121,13 +121,21 @@ def test_network_from_a_keras_file_separates_as_before(saved_network, conditione
 
 
 @pytest.mark.parametrize("packaged", (True, False))
-def test_spectrogram_network_is_kept_and_separates(make_spectrogram_network, tmp_path, monkeypatch, rng, packaged):
-    network = make_spectrogram_network(conditioning="film", masks="softmax")
+@pytest.mark.parametrize(
+    ("maker", "options"),
+    (
+        ("make_spectrogram_network", {"masks": "softmax"}),
+        ("make_log_frequency_network", {"num_slots": 2, "num_blocks": 1, "memory_units": 0}),
+    ),
+    ids=("spectrogram", "log_frequency"),
+)
+def test_network_of_masks_is_kept_and_separates(maker, options, request, tmp_path, monkeypatch, rng, packaged):
+    network = request.getfixturevalue(maker)(conditioning="film", **options)
     monkeypatch.setattr(models, "WEIGHTS_DIR", tmp_path)
     save_packaged(network, tmp_path / "mine", description="a test's network", training={"steps": 0})
     network.save(tmp_path / "mine.keras")
     loaded = load_model("mine" if packaged else tmp_path / "mine.keras")
-    assert type(loaded.network) is type(network) and loaded.network.options == network.options
+    assert type(loaded.network) is type(network) and loaded.network.options == network.for_inference().options
     mixture = (0.2 * rng.normal(size=(3000, 2))).astype(np.float32)
     labels = np.array([1, 0, 0.5], np.float32)
     expected = Separator(NetworkModel(network), chunk_samples=1024).separate(mixture, labels, 44100)

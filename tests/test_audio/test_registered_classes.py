@@ -15,6 +15,16 @@ import audio
 from audio.conditioning import Conditioning
 from audio.consistency import LabelGate, MixtureConsistency
 from audio.layers import AppendDifference, CenterCropLike, Decimate, StackSources, Upsample
+from audio.log_frequency_layers import (
+    ActiveSlots,
+    BandBias,
+    BandMaskedWaveforms,
+    FromSlots,
+    HarmonicStack,
+    LogFrequencyPicture,
+    SlotMasks,
+)
+from audio.log_frequency_network import LogFrequencyNetwork
 from audio.losses import MultiResolutionSTFT, NegativeSISDR, NegativeSNR, WaveformL1, WaveformMSE, WaveformSSE
 from audio.spectrogram_layers import MagnitudePicture, MaskedWaveforms, SigmoidMasks, SoftmaxMasks, Spectrum
 from audio.spectrogram_unet import SpectrogramUNet
@@ -28,6 +38,8 @@ FEATURES, LABELS, ESTIMATES, MIXTURE = (None, 6), (3,), (3, None, 2), (None, 2)
 WAVEFORM = (None,)
 LOG_MEL = {"sample_rate_hz": 2000, "frame_length": 8, "hop_length": 2, "num_mels": 2, "low_hz": 10.0}
 SPECTRUM, LOGITS, MASKS = (None, 5, 2, 2), (None, 4, 6), (None, 4, 3, 2)
+BANDS = {"sample_rate_hz": 2000, "num_bands": 4, "bands_per_octave": 2, "lowest_hz": 200.0}
+PICTURE, BAND_LOGITS, BAND_MASKS, SLOTS, OF_SLOTS = (None, 4, 1), (None, 4, 3), (None, 4, 2), (2, 3), (2, None, 2)
 TINY = {
     "source_names": ("violin", "flute", "tuba"),
     "sample_rate_hz": 8000,
@@ -67,6 +79,22 @@ TINY_SPECTROGRAM = {
     "gate": True,
     "mixture_consistency": True,
 }
+TINY_LOG_FREQUENCY = {
+    "source_names": ("violin", "flute", "tuba"),
+    "sample_rate_hz": 8000,
+    "num_channels": 2,
+    "frame_length": 32,
+    "hop_length": 8,
+    "bands_per_octave": 5,
+    "num_bands": 12,
+    "lowest_hz": 500.0,
+    "num_fine_filters": 2,
+    "num_filters": 3,
+    "num_blocks": 2,
+    "memory_units": 4,
+    "conditioning": "additive",
+    "num_slots": 2,
+}
 TINY_TAGGER = {
     "instruments": ("violin", "flute", "tuba"),
     "sample_rate_hz": 8000,
@@ -93,6 +121,13 @@ LAYERS = [
     (SigmoidMasks, {"num_sources": 3}, (LOGITS,)),
     (SoftmaxMasks, {"num_sources": 3}, (LOGITS, LABELS)),
     (MaskedWaveforms, {"frame_length": 8, "hop_length": 2}, (MASKS, SPECTRUM, MIXTURE)),
+    (LogFrequencyPicture, BANDS, (SPECTRUM,)),
+    (BandMaskedWaveforms, {"frame_length": 8, "hop_length": 2, **BANDS}, (BAND_MASKS, SPECTRUM, MIXTURE)),
+    (HarmonicStack, {"offsets": (-1, 0, 2)}, (PICTURE,)),
+    (BandBias, {}, (BAND_LOGITS,)),
+    (ActiveSlots, {"num_slots": 2}, (LABELS,)),
+    (SlotMasks, {}, (BAND_LOGITS, SLOTS)),
+    (FromSlots, {}, (OF_SLOTS, SLOTS)),
     (AttentionPooling, {"units": 3}, (FEATURES,)),
     (LogMelPicture, LOG_MEL, (WAVEFORM,)),
 ]
@@ -105,7 +140,7 @@ LOSSES = [
     (NegativeSISDR, {"floor_db": -17.5, **NAMED}),
     (MultiResolutionSTFT, {"floor_db": -17.5, "resolutions": [[64, 40, 8]], **NAMED}),
 ]
-NETWORKS = [(WaveUNet, TINY), (SpectrogramUNet, TINY_SPECTROGRAM)]
+NETWORKS = [(WaveUNet, TINY), (SpectrogramUNet, TINY_SPECTROGRAM), (LogFrequencyNetwork, TINY_LOG_FREQUENCY)]
 OTHERS = [*NETWORKS, *LOSSES, (InstrumentTagger, TINY_TAGGER)]
 CASES = [(cls, arguments) for cls, arguments, _ in LAYERS] + OTHERS
 LISTED = pytest.mark.parametrize(("cls", "arguments"), CASES, ids=[cls.__name__ for cls, _ in CASES])
@@ -119,14 +154,15 @@ def registered_classes():
 
 
 def own_parameters(cls):
-    """Names that the class's own constructor takes, without `**kwargs`; none where it inherits its constructor."""
-    if "__init__" not in vars(cls):
-        return set()
-    parameters = inspect.signature(cls).parameters.values()
+    """Names that the class's own constructor takes, and those of ours that its `**kwargs` go to."""
+    ours = [base for base in cls.__mro__ if base.__module__.split(".")[0] == "audio" and "__init__" in vars(base)]
+    parameters = [parameter for base in ours for parameter in inspect.signature(base).parameters.values()]
     return {parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD}
 
 
 def input_array(rng, shape, time):
+    if shape == SLOTS:
+        return np.eye(3, dtype=np.float32)[np.array([[2, 0], [1, 2]])]
     drawn = rng.normal(size=(2, *(time if n is None else n for n in shape)))
     return np.clip(np.round(drawn, 2), 0, 1).astype(np.float32) if shape == LABELS else drawn.astype(np.float32)
 

@@ -1,7 +1,7 @@
-"""What the separator promises, for a network and for fixed filters.
+"""What the separator promises, for two networks and for fixed filters.
 
-Estimates are made non-trivial on purpose: the network has random weights and neither gate nor consistency of its own,
-so that silence and sums are the separator's work.
+Estimates are made non-trivial on purpose: the first network has random weights and neither gate nor consistency of its
+own, so that silence and sums are the separator's work. The second one sees to them itself.
 """
 
 import tracemalloc
@@ -28,11 +28,17 @@ def wiener_model(source_names=("violin", "flute", "tuba")):
 
 
 @pytest.fixture(scope="module")
-def models(conditioned_network):
-    return {"network": NetworkModel(conditioned_network), "wiener": wiener_model()}
+def models(conditioned_network, make_log_frequency_network):
+    # More slots than the labels need.
+    log_frequency = make_log_frequency_network(num_slots=3, memory_units=0)
+    return {
+        "network": NetworkModel(conditioned_network),
+        "log_frequency": NetworkModel(log_frequency),
+        "wiener": wiener_model(),
+    }
 
 
-@pytest.fixture(params=("network", "wiener"))
+@pytest.fixture(params=("network", "log_frequency", "wiener"))
 def model(models, request):
     return models[request.param]
 

@@ -6,7 +6,7 @@ import pytest
 import scipy.signal
 import tensorflow as tf
 
-from audio.stft import inverse_stft, num_stft_frames, stft
+from audio.stft import inverse_stft, num_stft_frames, overlap_add, stft
 from av_sep.errors import ParameterError
 
 LENGTHS = (1, 7, 16, 63, 64, 65, 1000)
@@ -62,6 +62,34 @@ def test_inverse_gives_the_waveform_back_to_both_ends(rng, num_samples, frame_le
     back = np.asarray(inverse_stft(spectrum, num_samples, frame_length, hop_length))
     assert back.shape == given.shape and back.dtype == np.float32
     np.testing.assert_allclose(back, given, rtol=0, atol=1e-6 * np.abs(given).max())
+
+
+def bins_last(spectrum):
+    return [np.asarray(part).transpose(0, 3, 1, 2) for part in spectrum]
+
+
+@pytest.mark.parametrize("num_samples", LENGTHS)
+def test_overlap_add_gives_the_waveform_back_with_time_last(rng, num_samples):
+    given = waveform(rng, num_samples, channels=3)
+    back = np.asarray(overlap_add(bins_last(stft(given, 64, 16)), num_samples, 64, 16))
+    assert back.shape == (2, 3, num_samples) and back.dtype == np.float32
+    np.testing.assert_allclose(back, given.transpose(0, 2, 1), rtol=0, atol=1e-6 * np.abs(given).max())
+
+
+# scipy looks at the padding as well, where frames do not overlap fully.
+@pytest.mark.filterwarnings("ignore:NOLA condition failed")
+@pytest.mark.parametrize(("size", "window"), (((64, 16), "hann"), ((48, 16), "hamming"), ((64, 32), "hann")), ids=str)
+def test_overlap_add_of_any_spectrum_is_scipy_s(rng, size, window):
+    frame_length, hop_length = size
+    parts = rng.normal(size=(2, 2, 3, num_stft_frames(200, *size), frame_length // 2 + 1))
+    # The first and the last bin of a real signal are real.
+    parts[1][..., [0, -1]] = 0
+    actual = np.asarray(overlap_add(tuple(parts.astype(np.float32)), 200, *size, window=window))
+    scale = scipy.signal.get_window(window, frame_length).sum()
+    spectrum = (parts[0] + 1j * parts[1]).swapaxes(-1, -2) / scale
+    overlap = frame_length - hop_length
+    _, expected = scipy.signal.istft(spectrum, nperseg=frame_length, noverlap=overlap, window=window, boundary=False)
+    np.testing.assert_allclose(actual, expected[..., overlap : overlap + 200], rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", ((1024, 256), (2048, 512), (1000, 250)), ids=str)
@@ -176,6 +204,8 @@ def test_spectra_that_cannot_be_inverted_are_refused(size, message):
     spectrum = stft(np.ones((1, 100, 1)), *size)
     with pytest.raises(ParameterError, match=message):
         inverse_stft(spectrum, 100, *size)
+    with pytest.raises(ParameterError, match=message):
+        overlap_add(bins_last(spectrum), 100, *size)
 
 
 def test_backend_of_these_tests_is_tensorflow():
