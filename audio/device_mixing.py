@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.fft import next_fast_len
 
-from av_sep.datasets.mixing import MixingConfig
+from av_sep.datasets.mixing import COLOUR_CORNERS_HZ, COLOUR_TAPS, MixingConfig
 from av_sep.datasets.solo_bank import INT16_SCALE, SoloBank
 from av_sep.errors import ParameterError
 
@@ -28,8 +28,6 @@ _POSITION_BITS = 12
 _LARGEST_INT32 = 2**31 - 1
 _RT60_SECONDS = (0.15, 0.7)
 _TAIL_DB = (-16.0, -4.0)
-_COLOUR_TAPS = 512
-_NUM_CORNERS = 9
 # Source, place, speed, tilt, length and level of the room, and whether there is one.
 _NUM_EVEN = 7
 
@@ -138,7 +136,7 @@ class DeviceMixer:
         shape = (takes, len(instruments))
         # Compiling a generator costs more than anything else here, so each kind of number is drawn once for all.
         even = jax.random.uniform(keys[0], (*shape, _NUM_EVEN))
-        normal = jax.random.normal(keys[1], (*shape, 1 + _NUM_CORNERS))
+        normal = jax.random.normal(keys[1], (*shape, 1 + len(COLOUR_CORNERS_HZ)))
         tail = jax.random.normal(keys[2], (*shape, self._tail_samples if self.config.room_probability else 0))
         play = jax.vmap(lambda *draws: self._player(bank, *draws))
         stems = [play(instruments, even[take], normal[take], tail[take]) for take in range(takes)]
@@ -158,7 +156,7 @@ class DeviceMixer:
             bank: see `device_bank`.
             instrument: int32 `[]`, which row of the bank's tables.
             even: `[_NUM_EVEN]` random numbers from 0 to 1.
-            normal: `[1 + _NUM_CORNERS]` normal ones.
+            normal: `[1 + len(COLOUR_CORNERS_HZ)]` normal ones.
             tail: as many as the longest room's response has.
         """
         config = self.config
@@ -170,7 +168,7 @@ class DeviceMixer:
             waveform = jnp.where(even[6] < config.room_probability, wet, waveform)
         if config.colour_db:
             response = _colour(config.colour_db * normal[1:], self.sample_rate_hz)
-            waveform = _convolve(waveform, response)[_COLOUR_TAPS // 2 :][: len(waveform)]
+            waveform = _convolve(waveform, response)[COLOUR_TAPS // 2 :][: len(waveform)]
         return waveform * 10 ** (config.level_spread_db * normal[0] / 20)
 
 
@@ -210,12 +208,11 @@ def _room(tail, sample_rate_hz: int, how_long, how_loud):
 
 
 def _colour(gains_db, sample_rate_hz: int):
-    """Response as `av_sep.datasets.mixing.add_colour` makes them, `[_COLOUR_TAPS + 1]`, centred."""
-    corners_hz = 62.5 * 2.0 ** np.arange(_NUM_CORNERS)
-    bins_hz = np.linspace(0, sample_rate_hz / 2, _COLOUR_TAPS // 2 + 1)
-    response = 10 ** (jnp.interp(np.log2(np.maximum(bins_hz, 1.0)), np.log2(corners_hz), gains_db) / 20)
+    """Response as `av_sep.datasets.mixing.add_colour` makes them, `[COLOUR_TAPS + 1]`, centred."""
+    bins_hz = np.linspace(0, sample_rate_hz / 2, COLOUR_TAPS // 2 + 1)
+    response = 10 ** (jnp.interp(np.log2(np.maximum(bins_hz, 1.0)), np.log2(COLOUR_CORNERS_HZ), gains_db) / 20)
     impulse = jnp.fft.fftshift(jnp.fft.irfft(response))
-    return jnp.append(impulse, impulse[0]) * np.hanning(_COLOUR_TAPS + 1)
+    return jnp.append(impulse, impulse[0]) * np.hanning(COLOUR_TAPS + 1)
 
 
 def _convolve(waveform, response):

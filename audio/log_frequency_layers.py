@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from audio.spectrogram_layers import shares_of_active
 from audio.stft import overlap_add
 from av_sep.errors import ParameterError
 
@@ -236,11 +237,7 @@ class SlotMasks(keras.layers.Layer):
         slots = ops.cast(slots, logits.dtype)
         chosen = ops.matmul(logits, ops.transpose(slots, (0, 2, 1))[:, None])
         occupied = ops.max(slots, axis=2)[:, None, None, :]
-        largest = ops.max(chosen - 1e9 * (1 - occupied), axis=3, keepdims=True)
-        # Not a minimum with 0: JAX halves the gradient of what equals its bound, as the largest does.
-        exponentials = occupied * ops.exp(occupied * (chosen - ops.stop_gradient(largest)))
-        nobody = 1 - ops.max(occupied, axis=3, keepdims=True)
-        return exponentials / (ops.sum(exponentials, axis=3, keepdims=True) + nobody)
+        return shares_of_active(chosen, occupied)
 
     def compute_output_shape(self, logits_shape, slots_shape):
         return (*logits_shape[:-1], slots_shape[1])

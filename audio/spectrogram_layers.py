@@ -135,12 +135,7 @@ class SoftmaxMasks(keras.layers.Layer):
         if label_vector is None:
             return ops.softmax(logits, axis=3)
         active = ops.cast(label_vector > 0, logits.dtype)[:, None, None, :, None]
-        # The largest of all, absent ones included, would let the exponentials of the active underflow together.
-        largest = ops.max(logits - 1e9 * (1 - active), axis=3, keepdims=True)
-        # Not a minimum with 0: JAX halves the gradient of what equals its bound, as the largest does.
-        exponentials = active * ops.exp(active * (logits - ops.stop_gradient(largest)))
-        nobody = 1 - ops.max(active, axis=3, keepdims=True)
-        return exponentials / (ops.sum(exponentials, axis=3, keepdims=True) + nobody)
+        return shares_of_active(logits, active)
 
     def compute_output_shape(self, logits_shape, label_vector_shape=None):
         return (*logits_shape[:-1], self.num_sources, logits_shape[-1] // self.num_sources)
@@ -179,6 +174,21 @@ class MaskedWaveforms(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "frame_length": self.frame_length, "hop_length": self.hop_length}
+
+
+def shares_of_active(logits, active):
+    """Softmax over the active sources: shares that add up to 1, exactly 0 for the others, all 0 if there is none.
+
+    Args:
+        logits: `[batch, stft_frames, num_bins, num_sources, ...]`.
+        active: 1 for active sources, 0 for the others; of a shape that broadcasts to it.
+    """
+    # The largest of all, absent ones included, would let the exponentials of the active underflow together.
+    largest = ops.max(logits - 1e9 * (1 - active), axis=3, keepdims=True)
+    # Not a minimum with 0: JAX halves the gradient of what equals its bound, as the largest does.
+    exponentials = active * ops.exp(active * (logits - ops.stop_gradient(largest)))
+    nobody = 1 - ops.max(active, axis=3, keepdims=True)
+    return exponentials / (ops.sum(exponentials, axis=3, keepdims=True) + nobody)
 
 
 def split_sources(features, num_sources):

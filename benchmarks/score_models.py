@@ -78,6 +78,16 @@ def read_held_out(bank_dir: Path) -> dict[str, list[np.ndarray]]:
     }
 
 
+def read_data(bank: Path | None, solos: Path | None) -> dict[str, tuple[dict[str, list[np.ndarray]], float]]:
+    """Clips by instrument and seconds of a mixture, by title, of what is given."""
+    data = {}
+    if bank:
+        data["held-out made"] = (read_held_out(bank), 6.0)
+    if solos:
+        data["real solos"] = (read_solos(solos), 2.9)
+    return data
+
+
 def score(example: Example, separators) -> Iterator[dict]:
     """One row per stem and system."""
     mixture = example.references.sum(axis=0)
@@ -115,11 +125,7 @@ def main() -> None:
     parser.add_argument("--csv", type=Path, help="also write every row here")
     options = parser.parse_args()
     separators = {name: make_separator(load_model(name), chunk_samples=65536) for name in options.models.split(",")}
-    tables = {}
-    if options.bank:
-        tables["held-out made"] = (read_held_out(options.bank), 6.0)
-    if options.solos:
-        tables["real solos"] = (read_solos(options.solos), 2.9)
+    tables = read_data(options.bank, options.solos)
     everything = []
     for title, (clips, seconds) in tables.items():
         examples = [e for n in map(int, options.num_instruments.split(","))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from score_models import RATE_HZ, Example, make_examples, read_held_out, read_solos
+from score_models import RATE_HZ, Example, make_examples, read_data
 
 from audio.metrics import si_sdr
 from audio.models import load_model, make_separator
@@ -62,11 +62,7 @@ def main() -> None:
     parser.add_argument("--num-instruments", default="2,3")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    data = {}
-    if options.bank:
-        data["held-out made"] = (read_held_out(options.bank), 6.0)
-    if options.solos:
-        data["real solos"] = (read_solos(options.solos), 2.9)
+    data = read_data(options.bank, options.solos)
     separators = {name: make_separator(load_model(name), chunk_samples=65536) for name in options.models.split(",")}
     rows = []
     for title, (clips, seconds) in data.items():

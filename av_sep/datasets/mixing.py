@@ -14,7 +14,8 @@ from scipy.signal import fftconvolve, oaconvolve
 from av_sep.datasets.solo_bank import SoloBank
 
 # Long enough for 43 Hz steps at 22,050 Hz.
-_COLOUR_TAPS = 512
+COLOUR_TAPS = 512
+COLOUR_CORNERS_HZ = 62.5 * 2.0 ** np.arange(9)
 
 
 @dataclass(frozen=True)
@@ -118,13 +119,11 @@ def add_colour(waveform: np.ndarray, sample_rate_hz: int, colour_db: float, rng:
         colour_db: standard deviation of the gains.
         rng: draws them.
     """
-    corners = 62.5 * 2.0 ** np.arange(9)
-    gains_db = rng.normal(0, colour_db, len(corners))
-    taps = _COLOUR_TAPS + 1
-    bins_hz = np.linspace(0, sample_rate_hz / 2, _COLOUR_TAPS // 2 + 1)
-    response = 10 ** (np.interp(np.log2(np.maximum(bins_hz, 1.0)), np.log2(corners), gains_db) / 20)
+    gains_db = rng.normal(0, colour_db, len(COLOUR_CORNERS_HZ))
+    bins_hz = np.linspace(0, sample_rate_hz / 2, COLOUR_TAPS // 2 + 1)
+    response = 10 ** (np.interp(np.log2(np.maximum(bins_hz, 1.0)), np.log2(COLOUR_CORNERS_HZ), gains_db) / 20)
     impulse = np.fft.fftshift(np.fft.irfft(response))
-    impulse = np.append(impulse, impulse[0]) * np.hanning(taps)
+    impulse = np.append(impulse, impulse[0]) * np.hanning(COLOUR_TAPS + 1)
     return oaconvolve(waveform, impulse, mode="same")
 
 

@@ -72,9 +72,7 @@ def train(
     folder = RunFolder(output)
     folder.claim(config)
     with devices.scope():
-        if not folder.has("last.keras") and config.start_from is not None:
-            take_weights(network, config.start_from)
-        model = _resumed(folder) if folder.has("last.keras") else _compiled(network, config)
+        model = _resumed(folder) if folder.has("last.keras") else _begun(network, config)
     _fit(model, config, feed, folder, progress)
     return TrainingRun(folder.path("best.keras"), folder.history(), devices)
 
@@ -112,7 +110,9 @@ def _fit(model: keras.Model, config: TrainConfig, feed: Any, folder: RunFolder, 
     )
 
 
-def _compiled(network: keras.Model, config: TrainConfig) -> keras.Model:
+def _begun(network: keras.Model, config: TrainConfig) -> keras.Model:
+    if config.start_from is not None:
+        take_weights(network, config.start_from)
     network.compile(
         optimizer=make_optimizer(config),
         jit_compile=config.jit_compile or keras.backend.backend() == "jax",
