@@ -18,8 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.fft import next_fast_len
 
-from av_sep.datasets.mixing import COLOUR_CORNERS_HZ, COLOUR_TAPS, MixingConfig
-from av_sep.datasets.solo_bank import INT16_SCALE, SoloBank
+from av_sep.datasets.mixing import COLOUR_CORNERS_HZ, COLOUR_TAPS, MAX_DETUNINGS, MixingConfig
+from av_sep.datasets.solo_bank import ENSEMBLES, INT16_SCALE, SoloBank
 from av_sep.errors import ParameterError
 
 # Positions in a line are whole numbers of 1 / 4096 sample: exact in int32, where float32 has no bits left for the
@@ -30,6 +30,10 @@ _RT60_SECONDS = (0.15, 0.7)
 _TAIL_DB = (-16.0, -4.0)
 # Source, place, speed, tilt, length and level of the room, and whether there is one.
 _NUM_EVEN = 7
+# Level and colour; tuning only where players have one.
+_NUM_NORMAL = 1 + len(COLOUR_CORNERS_HZ)
+# Samples from one look at an ensemble to the next.
+_LISTENING_STEP = 64
 
 
 class DeviceBank(NamedTuple):
@@ -40,12 +44,15 @@ class DeviceBank(NamedTuple):
         starts: int32 `[num_instruments, most_sources]`, first sample of each line.
         lengths: int32 `[num_instruments, most_sources]`, 0 where an instrument has fewer sources.
         slots: int32 `[num_instruments]`, the instruments' places among the sources of the network.
+        ensembles: int32 `[num_instruments]`, which of their sources holds their parts of ensembles; where there is
+            none, a source that has no samples.
     """
 
     samples: Any
     starts: Any
     lengths: Any
     slots: Any
+    ensembles: Any
 
 
 def device_bank(bank: SoloBank, source_names: Sequence[str]) -> DeviceBank:
@@ -54,11 +61,14 @@ def device_bank(bank: SoloBank, source_names: Sequence[str]) -> DeviceBank:
     Raises:
         ParameterError: if the bank has none of the instruments, or more than 2^31 - 1 samples of them.
     """
-    slots = [slot for slot, name in enumerate(source_names) if name in bank.lines]
+    slots = [slot for slot, name in enumerate(source_names) if bank.solos(name)]
     if not slots:
         expected = f"Expected a bank with some of {', '.join(source_names)}"
         raise ParameterError(f"{expected}. Received: one of {', '.join(bank.instruments)}")
-    lines = [list(bank.lines[source_names[slot]].values()) for slot in slots]
+    # Ensembles last, and a place for them where there are none.
+    solos = [list(bank.solos(source_names[slot]).values()) for slot in slots]
+    none = np.zeros(0, np.int16)
+    lines = [[*own, bank.lines[source_names[slot]].get(ENSEMBLES, none)] for slot, own in zip(slots, solos)]
     lengths = np.zeros((len(slots), max(map(len, lines))), np.int64)
     for instrument, sources in enumerate(lines):
         lengths[instrument, : len(sources)] = [len(line) for line in sources]
@@ -66,7 +76,8 @@ def device_bank(bank: SoloBank, source_names: Sequence[str]) -> DeviceBank:
         raise ParameterError(f"Expected a bank of at most {_LARGEST_INT32} samples. Received: {lengths.sum()}")
     starts = np.cumsum(lengths).reshape(lengths.shape) - lengths
     samples = np.concatenate([line for sources in lines for line in sources])
-    tables = (starts.astype(np.int32), lengths.astype(np.int32), np.array(slots, np.int32))
+    ensembles = np.array([len(own) for own in solos])
+    tables = (table.astype(np.int32) for table in (starts, lengths, np.array(slots), ensembles))
     return DeviceBank(*(jax.device_put(array) for array in (samples, *tables)))
 
 
@@ -90,7 +101,7 @@ class DeviceMixer:
     batch_size: int
 
     def __post_init__(self) -> None:
-        longest = int(_LARGEST_INT32 / 2**_POSITION_BITS / 2 ** (self.config.max_shift_semitones / 12)) - 1
+        longest = int(_LARGEST_INT32 / 2**_POSITION_BITS / 2 ** (self.config.largest_shift_semitones / 12)) - 1
         if self.config.num_samples > longest:
             raise ParameterError(f"Expected examples of at most {longest} samples. Received: {self.config.num_samples}")
 
@@ -117,9 +128,16 @@ class DeviceMixer:
         weights = np.asarray(config.num_instruments_weights[:num_available], np.float32)
         even = jax.random.uniform(keys[0], (4,))
         num_playing = 1 + _choice(weights, even[0])
-        chosen = jnp.argsort(jax.random.uniform(keys[1], (num_available,)))[: len(weights)]
+        order = jax.random.uniform(keys[1], (num_available,))
+        passage = None
+        if config.related_probability:
+            passage, playing = self._passage(bank, keys[3])
+            num_playing = jnp.where(passage.is_played, jnp.minimum(num_playing, jnp.sum(playing)), num_playing)
+            # Who does not play in the passage comes last.
+            order = order + (passage.is_played & ~playing)
+        chosen = jnp.argsort(order)[: len(weights)]
         plays = jnp.arange(len(weights)) < num_playing
-        stems = self._stems(bank, chosen, keys[2])
+        stems = self._stems(bank, chosen, passage, keys[2])
         # What does not play is written behind the last source, that is nowhere, so that it is exactly zero.
         slots = jnp.where(plays, bank.slots[chosen], self.num_sources)
         sources = jnp.zeros((self.num_sources, config.num_samples)).at[slots].set(stems, mode="drop")
@@ -129,16 +147,30 @@ class DeviceMixer:
         labels = labels.at[extra].set(1.0, mode="drop")
         return _at_level(sources, _between(*config.mixture_level_db, even[3]))[:, :, None], labels
 
-    def _stems(self, bank: DeviceBank, instruments, key):
+    def _passage(self, bank: DeviceBank, key):
+        """(a passage of the ensembles, bool `[num_instruments]`: who plays in it)."""
+        even = jax.random.uniform(key, (3,))
+        starts, lengths = (
+            jnp.take_along_axis(table, bank.ensembles[:, None], axis=1)[:, 0] for table in (bank.starts, bank.lengths)
+        )
+        start = (even[0] * jnp.max(lengths)).astype(jnp.int32)
+        # A line has noise wherever its player is on stage, so a sample here and there tells.
+        places = start + jnp.arange(0, self.config.num_samples, _LISTENING_STEP)
+        heard = bank.samples[starts[:, None] + places % jnp.maximum(lengths, 1)[:, None]]
+        playing = (lengths > 0) & jnp.any(heard != 0, axis=1)
+        is_played = (even[1] < self.config.related_probability) & jnp.any(playing)
+        return _Passage(is_played, start, _between(-1, 1, even[2]) * self.config.max_shift_semitones), playing
+
+    def _stems(self, bank: DeviceBank, instruments, passage, key):
         """`[num_players, time]`: one player of each instrument, or two."""
         keys = jax.random.split(key, 4)
         takes = 2 if self.config.doubling_probability else 1
         shape = (takes, len(instruments))
         # Compiling a generator costs more than anything else here, so each kind of number is drawn once for all.
         even = jax.random.uniform(keys[0], (*shape, _NUM_EVEN))
-        normal = jax.random.normal(keys[1], (*shape, 1 + len(COLOUR_CORNERS_HZ)))
+        normal = jax.random.normal(keys[1], (*shape, _NUM_NORMAL + (self.config.detuning_semitones is not None)))
         tail = jax.random.normal(keys[2], (*shape, self._tail_samples if self.config.room_probability else 0))
-        play = jax.vmap(lambda *draws: self._player(bank, *draws))
+        play = jax.vmap(lambda *draws: self._player(bank, passage, *draws))
         stems = [play(instruments, even[take], normal[take], tail[take]) for take in range(takes)]
         if takes == 1:
             return stems[0]
@@ -149,40 +181,64 @@ class DeviceMixer:
     def _tail_samples(self) -> int:
         return max(1, int(_RT60_SECONDS[1] * self.sample_rate_hz))
 
-    def _player(self, bank: DeviceBank, instrument, even, normal, tail):
+    def _player(self, bank: DeviceBank, passage, instrument, even, normal, tail):
         """`[time]` of one instrument with its own source, pitch shift, tilt, room, colour and level.
 
         Args:
             bank: see `device_bank`.
+            passage: what is played, if it is; None if never.
             instrument: int32 `[]`, which row of the bank's tables.
             even: `[_NUM_EVEN]` random numbers from 0 to 1.
-            normal: `[1 + len(COLOUR_CORNERS_HZ)]` normal ones.
+            normal: `[_NUM_NORMAL]` normal ones, and one more for the tuning.
             tail: as many as the longest room's response has.
         """
         config = self.config
-        waveform = _read(bank, instrument, config, *even[:3])
+        source, start = _place(bank, instrument, *even[:2])
+        shift_semitones = _between(-1, 1, even[2]) * config.max_shift_semitones
+        if passage is not None:
+            together = (bank.ensembles[instrument], passage.start, passage.shift_semitones)
+            source, start, shift_semitones = (
+                jnp.where(passage.is_played, *either) for either in zip(together, (source, start, shift_semitones))
+            )
+        if config.detuning_semitones is not None:
+            detuning = jnp.clip(normal[_NUM_NORMAL], -MAX_DETUNINGS, MAX_DETUNINGS) * config.detuning_semitones
+            shift_semitones = jnp.round(shift_semitones) + detuning
+        waveform = _read(bank, instrument, source, start, shift_semitones, config.num_samples)
         waveform = waveform + config.tilt * _between(-1, 1, even[3]) * jnp.diff(waveform, prepend=waveform[:1])
         if config.room_probability:
             response = _room(tail, self.sample_rate_hz, *even[4:6])
             wet = _convolve(waveform, response)[: len(waveform)]
             waveform = jnp.where(even[6] < config.room_probability, wet, waveform)
         if config.colour_db:
-            response = _colour(config.colour_db * normal[1:], self.sample_rate_hz)
+            response = _colour(config.colour_db * normal[1:_NUM_NORMAL], self.sample_rate_hz)
             waveform = _convolve(waveform, response)[COLOUR_TAPS // 2 :][: len(waveform)]
         return waveform * 10 ** (config.level_spread_db * normal[0] / 20)
 
 
-def _read(bank: DeviceBank, instrument, config: MixingConfig, which, where, how_fast):
-    """A stretch of one source of an instrument, `[time]`, at a speed of its own; all three drawn from [0, 1)."""
+class _Passage(NamedTuple):
+    """What players play together: `av_sep.datasets.mixing.Passage` as arrays `[]`, and whether it is played."""
+
+    is_played: Any
+    start: Any
+    shift_semitones: Any
+
+
+def _place(bank: DeviceBank, instrument, which, where):
+    """(source, first sample) of a place in an instrument's solos, by numbers from [0, 1)."""
+    lengths = jnp.where(jnp.arange(bank.lengths.shape[1]) == bank.ensembles[instrument], 0, bank.lengths[instrument])
     # The square root keeps a small library audible beside a large one.
-    source = _choice(jnp.sqrt(bank.lengths[instrument].astype(jnp.float32)), which)
+    source = _choice(jnp.sqrt(lengths.astype(jnp.float32)), which)
+    return source, jnp.minimum((where * lengths[source]).astype(jnp.int32), lengths[source] - 1)
+
+
+def _read(bank: DeviceBank, instrument, source, start, shift_semitones, num_samples: int):
+    """A stretch of one source of an instrument, `[time]`, from a sample of it on, shifted in pitch."""
     length = bank.lengths[instrument, source]
-    begin = jnp.minimum((where * length).astype(jnp.int32), length - 1)
-    speed = 2 ** (_between(-1, 1, how_fast) * config.max_shift_semitones / 12)
-    position = jnp.arange(config.num_samples) * jnp.round(speed * 2**_POSITION_BITS).astype(jnp.int32)
+    speed = 2 ** (shift_semitones / 12)
+    position = jnp.arange(num_samples) * jnp.round(speed * 2**_POSITION_BITS).astype(jnp.int32)
     whole, fraction = position >> _POSITION_BITS, position & (2**_POSITION_BITS - 1)
     left, right = (
-        bank.samples[bank.starts[instrument, source] + (begin + whole + k) % length].astype(jnp.float32)
+        bank.samples[bank.starts[instrument, source] + (start + whole + k) % length].astype(jnp.float32)
         for k in (0, 1)
     )
     return (left + (right - left) * (fraction / 2**_POSITION_BITS)) / INT16_SCALE

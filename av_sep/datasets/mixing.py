@@ -6,16 +6,19 @@ Conventions, all float32: mixtures `[batch, time, 1]`, sources `[batch, num_sour
 `[batch, num_sources]`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.signal import fftconvolve, oaconvolve
 
-from av_sep.datasets.solo_bank import SoloBank
+from av_sep.datasets.solo_bank import ENSEMBLES, SoloBank
 
 # Long enough for 43 Hz steps at 22,050 Hz.
 COLOUR_TAPS = 512
 COLOUR_CORNERS_HZ = 62.5 * 2.0 ** np.arange(9)
+# Standard deviations of a player's tuning.
+MAX_DETUNINGS = 3.0
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,12 @@ class MixingConfig:
         colour_db: standard deviation of a random smooth frequency response that each source is heard through, as of
             another player's instrument and another microphone; 0 for none.
         doubling_probability: chance that an instrument has two players, drawn one by one, whose sum is its stem.
+        detuning_semitones: players are in tune with each other: pitch changes by whole semitones and, for each player,
+            by a normal deviation of this size, of which at most three times as much occurs. So partials of different
+            players meet as they do in an ensemble, which is what makes one hard to separate. None for changes of any
+            size, player by player.
+        related_probability: chance that the players of an example play one passage of the bank's ensembles together,
+            where the bank has any, in place of unrelated lines.
     """
 
     num_samples: int
@@ -46,6 +55,27 @@ class MixingConfig:
     extra_label_probability: float = 0.1
     colour_db: float = 0.0
     doubling_probability: float = 0.0
+    detuning_semitones: float | None = None
+    related_probability: float = 0.0
+
+    @property
+    def largest_shift_semitones(self) -> float:
+        """No change of speed and pitch is larger."""
+        detuning = MAX_DETUNINGS * (self.detuning_semitones or 0.0)
+        return self.max_shift_semitones + detuning
+
+
+@dataclass(frozen=True)
+class Passage:
+    """What the players of an example play together.
+
+    Attributes:
+        start: first sample in the bank's ensembles.
+        shift_semitones: change of speed and pitch, for all.
+    """
+
+    start: int
+    shift_semitones: float
 
 
 def make_batch(bank: SoloBank, source_names, config: MixingConfig, *, seed: int, index: int, batch_size: int):
@@ -62,17 +92,22 @@ def make_batch(bank: SoloBank, source_names, config: MixingConfig, *, seed: int,
 
 def make_example(bank: SoloBank, source_names, config: MixingConfig, rng: np.random.Generator):
     """One example: (sources `[num_sources, time, 1]`, label_vector `[num_sources]`)."""
-    available = [name for name in source_names if name in bank.lines]
+    available = [name for name in source_names if bank.solos(name)]
     weights = np.asarray(config.num_instruments_weights[: len(available)])
     num_playing = 1 + rng.choice(len(weights), p=weights / weights.sum())
+    passage = None
+    # Nothing is drawn where nothing is related, nor below where nobody is doubled, so that seeds keep their meaning.
+    if config.related_probability and rng.random() < config.related_probability:
+        passage, playing = draw_passage(bank, available, config, rng)
+        available = playing or available
+        num_playing = min(num_playing, len(available))
     chosen = rng.choice(len(available), size=num_playing, replace=False)
     sources = np.zeros((len(source_names), config.num_samples, 1), np.float32)
     labels = np.zeros(len(source_names), np.float32)
     for slot in (source_names.index(available[i]) for i in chosen):
-        sources[slot, :, 0] = draw_source(bank, source_names[slot], config, rng)
-        # Nothing is drawn where nobody may be doubled, so that seeds keep meaning what they meant.
+        sources[slot, :, 0] = draw_source(bank, source_names[slot], config, rng, passage)
         if config.doubling_probability and rng.random() < config.doubling_probability:
-            sources[slot, :, 0] += draw_source(bank, source_names[slot], config, rng)
+            sources[slot, :, 0] += draw_source(bank, source_names[slot], config, rng, passage)
         labels[slot] = 1.0
     # One instrument alone is the mixture itself and teaches nothing, unless a label claims a second one.
     if num_playing == 1 or rng.random() < config.extra_label_probability:
@@ -80,15 +115,45 @@ def make_example(bank: SoloBank, source_names, config: MixingConfig, rng: np.ran
     return set_level(sources, rng.uniform(*config.mixture_level_db)), labels
 
 
-def draw_source(bank: SoloBank, instrument: str, config: MixingConfig, rng: np.random.Generator) -> np.ndarray:
-    """A stretch of one instrument `[time]` with its own pitch shift, tilt, room and level."""
-    lines = bank.lines[instrument]
-    lengths = np.array([len(line) for line in lines.values()], np.float64)
-    # The square root keeps a small library audible beside a large one.
-    source = rng.choice(list(lines), p=np.sqrt(lengths) / np.sqrt(lengths).sum())
-    speed = 2 ** (rng.uniform(-1, 1) * config.max_shift_semitones / 12)
+def draw_passage(
+    bank: SoloBank, instruments: Sequence[str], config: MixingConfig, rng: np.random.Generator
+) -> tuple[Passage | None, list[str]]:
+    """A passage of the bank's ensembles and who of `instruments` plays in it; (None, []) if nobody does."""
+    lines = {name: bank.lines[name][ENSEMBLES] for name in instruments if ENSEMBLES in bank.lines[name]}
+    if not lines:
+        return None, []
+    start = int(rng.integers(max(map(len, lines.values()))))
+    passage = Passage(start, rng.uniform(-1, 1) * config.max_shift_semitones)
+    playing = [name for name in lines if np.any(bank.crop(name, ENSEMBLES, start, config.num_samples))]
+    return (passage if playing else None), playing
+
+
+def draw_source(
+    bank: SoloBank, instrument: str, config: MixingConfig, rng: np.random.Generator, passage: Passage | None = None
+) -> np.ndarray:
+    """A stretch of one instrument `[time]` with its own pitch shift, tilt, room and level.
+
+    Args:
+        bank: see `SoloBank`.
+        instrument: one that it has lines of.
+        config: of the mixtures.
+        rng: all chance.
+        passage: where all read and how they are shifted; None for a place of this player's own.
+    """
+    if passage is None:
+        lines = bank.solos(instrument)
+        lengths = np.array([len(line) for line in lines.values()], np.float64)
+        # The square root keeps a small library audible beside a large one.
+        source = rng.choice(list(lines), p=np.sqrt(lengths) / np.sqrt(lengths).sum())
+        shift_semitones = rng.uniform(-1, 1) * config.max_shift_semitones
+        start = int(rng.integers(len(lines[source])))
+    else:
+        source, start, shift_semitones = ENSEMBLES, passage.start, passage.shift_semitones
+    if config.detuning_semitones is not None:
+        detuning = np.clip(rng.normal(), -MAX_DETUNINGS, MAX_DETUNINGS) * config.detuning_semitones
+        shift_semitones = np.round(shift_semitones) + detuning
+    speed = 2 ** (shift_semitones / 12)
     num_read = int(config.num_samples * speed) + 2
-    start = int(rng.integers(len(lines[source])))
     waveform = bank.crop(instrument, source, start, num_read)
     waveform = np.interp(np.arange(config.num_samples) * speed, np.arange(num_read), waveform)
     tilt = rng.uniform(-config.tilt, config.tilt)

@@ -1,6 +1,8 @@
 """A bank of solo lines on disk: `<split>/<instrument>/<source>.npy`, int16, one channel, and `bank.json` beside them.
 
-Conventions: waveforms are float32 `[time]` in [-1, 1]; a source is a sound library, soundfont or recording.
+Conventions: waveforms are float32 `[time]` in [-1, 1]; a source is a sound library, soundfont or recording. Lines of the
+source `ensembles` are as long as each other and lie on one time axis: what they hold at one time was played together,
+and who does not play then is exactly silent.
 """
 
 import json
@@ -13,6 +15,7 @@ import numpy as np
 from av_sep.errors import MediaError
 
 INT16_SCALE = 32768.0
+ENSEMBLES = "ensembles"
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,10 @@ class SoloBank:
     def instruments(self) -> tuple[str, ...]:
         """Instruments that have at least one source, sorted."""
         return tuple(sorted(self.lines))
+
+    def solos(self, instrument: str) -> dict[str, np.ndarray]:
+        """Source -> line of an instrument's sources but the ensembles; empty where there are none."""
+        return {source: line for source, line in self.lines.get(instrument, {}).items() if source != ENSEMBLES}
 
     def crop(self, instrument: str, source: str, start: int, num_samples: int) -> np.ndarray:
         """Float32 `[num_samples]` from a line, repeated from its beginning where it is too short."""

@@ -1,0 +1,47 @@
+"""Add chamber pieces to a bank of solo lines, so that training hears players who play together.
+
+    av-sep prepare synthetic -o PIECES --sample-rate 22050 --channels 1 --no-video …
+    python benchmarks/add_ensembles.py BANK PIECES [PIECES …]
+
+The pieces stand one after the other on one time axis; each instrument's line `train/<instrument>/ensembles.npy` holds
+its parts and is exactly silent where it has none. See `MixingConfig.related_probability`.
+"""
+
+import json
+from pathlib import Path
+
+import click
+import numpy as np
+
+from av_sep.datasets.note_samples import read_mono
+from av_sep.datasets.solo_bank import ENSEMBLES
+from av_sep.datasets.urmp import open_urmp
+
+
+@click.command()
+@click.argument("bank", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("pieces", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+def main(bank: Path, pieces: tuple[Path, ...]) -> None:
+    """Add ensembles in URMP's layout to the training side of BANK."""
+    content = json.loads((bank / "bank.json").read_text())
+    parts: list[tuple[str, int, np.ndarray]] = []
+    num_samples = 0
+    for track in (track for folder in pieces for track in open_urmp(folder).tracks):
+        sounds = [(part.instrument, read_mono(part.sound.path, content["sample_rate_hz"])) for part in track.parts]
+        parts += [(instrument, num_samples, sound) for instrument, sound in sounds]
+        num_samples += max(len(sound) for _, sound in sounds)
+    for instrument in sorted({instrument for instrument, _, _ in parts}):
+        line = np.zeros(num_samples, np.float32)
+        for sound, begin in ((sound, begin) for name, begin, sound in parts if name == instrument):
+            line[begin : begin + len(sound)] += sound
+        path = bank / "train" / instrument / f"{ENSEMBLES}.npy"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, np.round(np.clip(line, -1.0, 1.0) * 32767.0).astype(np.int16))
+        seconds = round(num_samples / content["sample_rate_hz"], 3)
+        content["files"].append({"instrument": instrument, "source": ENSEMBLES, "split": "train", "seconds": seconds})
+    (bank / "bank.json").write_text(json.dumps(content, indent=1) + "\n")
+    click.echo(f"{num_samples / content['sample_rate_hz'] / 60:.1f} minutes of {len(parts)} parts")
+
+
+if __name__ == "__main__":
+    main()
