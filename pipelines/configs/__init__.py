@@ -15,7 +15,7 @@ from pipelines.configs.ablation import (
 from pipelines.configs.conditioned import conditioned
 from pipelines.configs.conditioned_small import conditioned_small
 from pipelines.configs.joint_small import joint_small
-from pipelines.configs.log_frequency import log_frequency, log_frequency_end
+from pipelines.configs.log_frequency import log_frequency
 from pipelines.configs.plain_musdb4 import plain_musdb4
 from pipelines.configs.spectrogram_small import spectrogram_small
 from pipelines.configs.wave_unet_small import wave_unet_conditioned, wave_unet_duet, wave_unet_expanded
@@ -24,7 +24,6 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
     recipe.__name__: recipe
     for recipe in (
         log_frequency,
-        log_frequency_end,
         conditioned_small,
         conditioned,
         wave_unet_conditioned,

@@ -23,19 +23,20 @@ def wave_unet_conditioned() -> TrainConfig:
         model={
             "source_names": URMP_13.names,
             "sample_rate_hz": 22050,
-            "num_levels": 11,
-            "num_filters": 20,
+            "num_levels": 10,
+            "num_filters": 16,
             "context": False,
             "conditioning": "multiplicative",
             "gate": True,
             "mixture_consistency": True,
         },
-        segment_samples=65_536,
+        segment_samples=24_576,
         batch_size=6,
         steps_per_epoch=100,
         num_epochs=24,
         learning_rate=6e-4,
         warmup_steps=100,
+        start_from="conditioned_small",
         mixing=MIXING,
     )
 
@@ -50,7 +51,7 @@ def wave_unet_expanded() -> TrainConfig:
     conditioned = wave_unet_conditioned()
     labelled = ("conditioning", "gate", "mixture_consistency")
     model = {name: value for name, value in conditioned.model.items() if name not in labelled}
-    return replace(conditioned, recipe="wave_unet_expanded", model=model)
+    return replace(conditioned, recipe="wave_unet_expanded", model=model, learning_rate=1e-3, start_from=None)
 
 
 def wave_unet_duet() -> TrainConfig:

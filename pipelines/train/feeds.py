@@ -50,9 +50,12 @@ def feed_for(config: TrainConfig, location: str, network: keras.Model) -> Feed:
     """
     hide_gpus_from_tensorflow()
     feed = open_feed(config, location, network.output_samples(config.segment_samples))
-    if isinstance(network, JointModel):
+    joint = isinstance(network, JointModel)
+    if joint:
         feed = JointFeed(feed, network, config)
-    return feed if config.label_noise is None else _NoisyFeed(feed, LabelNoise(**config.label_noise), config.seed)
+    if config.label_noise is not None:
+        feed = _NoisyFeed(feed, LabelNoise(**config.label_noise), config.seed)
+    return feed if joint or network.takes_labels else _UnlabelledFeed(feed)
 
 
 def open_feed(config: TrainConfig, location: str, output_samples: int) -> Feed:
@@ -91,6 +94,29 @@ class _NoisyFeed:
     def validation(self) -> tf.data.Dataset:
         """See `Feed.validation`: labels as the data have them."""
         return self.feed.validation()
+
+
+class _UnlabelledFeed:
+    """Another feed for a network that has no input for labels: Keras takes the first of too many inputs for the right one.
+
+    Args:
+        feed: the other one.
+    """
+
+    def __init__(self, feed: Feed):
+        self.feed = feed
+
+    def training(self, first_step: int) -> tf.data.Dataset:
+        """See `Feed.training`."""
+        return self.feed.training(first_step).map(_without_labels)
+
+    def validation(self) -> tf.data.Dataset:
+        """See `Feed.validation`."""
+        return self.feed.validation().map(_without_labels)
+
+
+def _without_labels(inputs: dict[str, tf.Tensor], sources: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    return {name: values for name, values in inputs.items() if name != "label_vector"}, sources
 
 
 class BankFeed:

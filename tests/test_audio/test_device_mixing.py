@@ -13,7 +13,7 @@ import pytest
 
 from audio.label_noise_settings import LabelNoise
 from av_sep.datasets.mixing import MixingConfig, add_colour, add_room, make_batch
-from av_sep.datasets.solo_bank import SoloBank
+from av_sep.datasets.solo_bank import ENSEMBLES, SoloBank
 
 pytest.importorskip("jax", reason="needs av-sep[jax]")
 
@@ -27,13 +27,17 @@ PLAIN = {"room_probability": 0.0, "tilt": 0.0, "max_shift_semitones": 0.0, "leve
 CONFIGS = {
     "usual": {"doubling_probability": 0.3, "extra_label_probability": 0.3},
     "plain": {"num_instruments_weights": (1.0,), "mixture_level_db": (-20.0, -20.0), **PLAIN},
+    "related": {
+        "num_instruments_weights": (0.0, 1.0), "related_probability": 0.5, "detuning_semitones": 0.05,
+        **PLAIN, "max_shift_semitones": 2.0,
+    },  # fmt: skip
 }
 
 SCRIPT = """
 import json, sys
 import jax, numpy as np
 from audio.device_label_noise import noisy_batch
-from audio.device_mixing import DeviceMixer, _colour, _read, _room, device_bank
+from audio.device_mixing import DeviceMixer, _colour, _place, _read, _room, device_bank
 from audio.label_noise_settings import LabelNoise
 from av_sep.datasets.mixing import MixingConfig
 from av_sep.datasets.solo_bank import SoloBank
@@ -58,10 +62,9 @@ for name, options in configs.items():
         noisy = jax.jit(lambda *batch: noisy_batch(*batch, LabelNoise(**noise), 1, 0))
         labels, references = outputs["usual/1/0/labels"], outputs["usual/1/0/sources"]
         outputs["noisy/labels"], outputs["noisy/sources"] = noisy(labels, references)
-config = MixingConfig(num_samples=num_samples, max_shift_semitones=2.0)
-read = jax.jit(lambda which, where, speed: _read(bank, 0, config, which, where, speed))
-outputs["read"] = np.stack([read(0.0, 0.5, speed) for speed in (0.0, 0.5, 0.999)])
-outputs["chosen"] = np.array([read(drawn, 0.0, 0.5)[0] for drawn in np.linspace(0, 0.999, 200)])
+read = jax.jit(lambda which, where, shift: _read(bank, 0, *_place(bank, 0, which, where), shift, num_samples))
+outputs["read"] = np.stack([read(0.0, 0.5, shift) for shift in (-2.0, 0.0, 1.996)])
+outputs["chosen"] = np.array([read(drawn, 0.0, 0.0)[0] for drawn in np.linspace(0, 0.999, 200)])
 normal = np.load(f"{folder}/normal.npz")
 outputs["room"] = jax.jit(lambda tail: _room(tail, rate, 0.31, 0.6))(normal["tail"])
 outputs["colour"] = jax.jit(lambda gains_db: _colour(gains_db, rate))(normal["gains_db"])
@@ -87,7 +90,13 @@ def bank():
         return rng.integers(-20000, 20000, size=num_samples).astype(np.int16)
 
     lines = {"tuba": {"one": line(300)}, "flute": {"one": line(5000)}, "oboe": {"one": line(3000)}}
-    return SoloBank(RATE, {"violin": {"large": line(9000), "small": np.full(1000, 111, np.int16)}, **lines})
+    # First violin and flute, then flute and oboe, whose lines add up to a constant at any time.
+    time = np.arange(20_000)
+    lines["flute"][ENSEMBLES] = (20_000 - time).astype(np.int16)
+    lines["oboe"][ENSEMBLES] = np.where(time >= 10_000, time, 0).astype(np.int16)
+    first = np.where(time < 10_000, time + 1, 0).astype(np.int16)
+    violins = {"large": line(9000), ENSEMBLES: first, "small": np.full(1000, 111, np.int16)}
+    return SoloBank(RATE, {"violin": violins, **lines})
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +216,7 @@ def test_plain_sources_are_stretches_of_their_lines_at_the_level_asked_for(devic
     np.testing.assert_allclose(levels_db(sources.sum(axis=1)[:, :, 0]), -20, atol=0.01)
     for slot, example in list(zip(slots, sources))[:6]:
         stretch = example[slot, :, 0].astype(np.float64)
-        lines = [np.resize(line, len(line) + NUM_SAMPLES) for line in bank.lines[NAMES[slot]].values()]
+        lines = [np.resize(line, len(line) + NUM_SAMPLES) for line in bank.solos(NAMES[slot]).values()]
         windows = np.concatenate([np.lib.stride_tricks.sliding_window_view(line, NUM_SAMPLES) for line in lines])
         dots = windows @ (stretch / np.linalg.norm(stretch)) / np.linalg.norm(windows.astype(np.float64), axis=1)
         assert dots.max() == pytest.approx(1, abs=1e-6)
@@ -226,6 +235,36 @@ def test_larger_libraries_are_heard_by_the_square_root_of_their_size(device):
     share = np.mean(np.abs(device["chosen"] - 111 / 32768) < 1e-7)
     # sqrt(1000) : sqrt(9000) is 1 : 3.
     assert share == pytest.approx(0.25, abs=0.01)
+
+
+def related_examples(device):
+    """Examples of the related batch whose two players read the ramps of the ensembles together, `[num, sources, time]`.
+
+    One ramp rises as the other falls; detunings come to a hundredth of what either changes by.
+    """
+    sources = device["related/1/0/sources"][:, :, :, 0].astype(np.float64)
+    totals = sources.sum(axis=1)
+    return sources[np.ptp(totals, axis=1) < 0.02 * np.abs(totals).max(axis=1)]
+
+
+def test_related_players_read_one_passage_together(device):
+    related = related_examples(device)
+    violin, flute, _, _, oboe = range(5)
+    pairs = {tuple(np.flatnonzero(example.any(axis=1))) for example in related}
+    assert pairs == {(violin, flute), (flute, oboe)}
+    # A little less than asked for: at the end of the lines the passage begins again.
+    assert 0.35 < len(related) / BATCH < 0.55
+
+
+def test_players_are_in_tune(device):
+    related = related_examples(device)
+    flutes, totals = related[:, 1], related.sum(axis=1)
+    # Together the ramps are 20,000 high and the flute's falls by 1 a sample, before speed and level.
+    speeds = (flutes[:, 0] - flutes[:, -1]) / (NUM_SAMPLES - 1) / (totals.mean(axis=1) / 20_000)
+    shifts = 12 * np.log2(speeds)
+    assert {-2, -1, 0, 1, 2} == set(np.round(shifts).astype(int))
+    detunings = shifts - np.round(shifts)
+    assert np.abs(detunings).max() < 0.2 and 0.03 < detunings.std() < 0.08
 
 
 class _Fixed:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from av_sep.datasets.mixing import MixingConfig, add_colour, add_room, draw_source, make_batch, make_example, set_level
-from av_sep.datasets.solo_bank import SoloBank
+from av_sep.datasets.solo_bank import ENSEMBLES, SoloBank
 
 NAMES = ("violin", "flute", "tuba", "horn")
 RATE = 8000
@@ -185,6 +185,66 @@ def test_shift_changes_pitch_within_its_range():
     peaks = [np.argmax(np.abs(np.fft.rfft(d * np.hanning(4000)))) * RATE / 4000 for d in drawn]
     assert 500 * 2 ** (-2 / 12) - 2 <= min(peaks) < 480
     assert 520 < max(peaks) <= 500 * 2 ** (2 / 12) + 2
+
+
+def test_players_in_tune_change_pitch_by_whole_semitones_and_a_little():
+    sine = (20000 * np.sin(2 * np.pi * 500 * np.arange(8000) / RATE)).astype(np.int16)
+    bank = SoloBank(RATE, {"flute": {"one": sine}})
+    config = MixingConfig(num_samples=4000, **{**PLAIN, "max_shift_semitones": 2.0}, detuning_semitones=0.05)
+    drawn = [draw_source(bank, "flute", config, np.random.default_rng(seed)) for seed in range(40)]
+    # A padded spectrum finds the pitch to a hundredth of a semitone.
+    padded = [np.abs(np.fft.rfft(waveform * np.hanning(4000), 2**17)) for waveform in drawn]
+    shifts = np.array([12 * np.log2(np.argmax(spectrum) * RATE / 2**17 / 500) for spectrum in padded])
+    assert {-2, -1, 0, 1, 2} == set(np.round(shifts).astype(int))
+    detunings = shifts - np.round(shifts)
+    assert np.abs(detunings).max() < 0.16 and 0.03 < detunings.std() < 0.07
+
+
+# --- ensembles -------------------------------------------------------------------------------------------------------
+
+
+def ensemble_bank():
+    """Two duets, one after the other: violin and flute, then flute and tuba; and solos that never sound like them."""
+    time = np.arange(20_000)
+    solo = np.full(3000, 5, np.int16)
+    parts = {
+        "violin": np.where(time < 10_000, time, 0),
+        "flute": 20_000 - time,
+        "tuba": np.where(time >= 10_000, time, 0),
+    }
+    lines = {name: {"solo": solo, ENSEMBLES: part.astype(np.int16)} for name, part in parts.items()}
+    return SoloBank(RATE, {**lines, "horn": {"solo": solo}})
+
+
+def test_related_players_read_one_passage_together():
+    config = MixingConfig(num_samples=200, **PLAIN, num_instruments_weights=(0, 1), related_probability=1.0)
+    pairs = set()
+    for seed in range(60):
+        sources, labels = make_example(ensemble_bank(), NAMES, config, np.random.default_rng(seed))
+        playing = [name for slot, name in enumerate(NAMES) if sources[slot].any()]
+        if len(playing) < 2:
+            # At the border of the duets only the flute plays on.
+            continue
+        pairs.add(tuple(playing))
+        assert all(labels[NAMES.index(name)] for name in playing)
+        first, second = (sources[NAMES.index(name), :, 0].astype(np.float64) for name in playing)
+        # One falls as the other rises, so at one time they add up to the same, at any level.
+        total = first + second
+        np.testing.assert_allclose(total, total[0], rtol=1e-4)
+    assert pairs == {("violin", "flute"), ("flute", "tuba")}
+
+
+def test_ensembles_are_no_solos():
+    config = MixingConfig(num_samples=200, **PLAIN, num_instruments_weights=(1,))
+    for seed in range(20):
+        sources, _ = make_example(ensemble_bank(), NAMES, config, np.random.default_rng(seed))
+        assert np.ptp(sources[sources.any(axis=(1, 2))]) < 1e-9
+
+
+def test_a_bank_without_ensembles_gives_unrelated_lines(bank):
+    related = MixingConfig(num_samples=2000, related_probability=1.0)
+    mixture, labels, _ = batch(bank, related)
+    assert mixture.any(axis=(1, 2)).all() and labels.any(axis=1).all()
 
 
 def test_room_keeps_the_direct_path_and_adds_a_tail_of_its_level():
