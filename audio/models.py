@@ -80,12 +80,25 @@ def make_separator(
     model: SeparationModel | WholeMixtureModel,
     *,
     mixture_consistency: bool = True,
-    chunk_samples: int = DEFAULT_CHUNK_SAMPLES,
+    chunk_samples: int | None = None,
 ) -> StreamSeparator:
-    """The separator that a model needs: chunk by chunk where it can, else of the whole mixture at once."""
+    """The separator that a model needs: chunk by chunk where it can, else of the whole mixture at once.
+
+    Args:
+        model: what separates.
+        mixture_consistency: see `StreamSeparator`.
+        chunk_samples: see `Separator`; None for the usual length, or twice the context that the model asks for around a
+            chunk if that is more, so that context is a third of the work at most.
+    """
     if isinstance(model, SeparationModel):
+        chunk_samples = chunk_samples or _usual_chunk_samples(model)
         return Separator(model, mixture_consistency=mixture_consistency, chunk_samples=chunk_samples)
     return WholeMixtureSeparator(model, mixture_consistency=mixture_consistency)
+
+
+def _usual_chunk_samples(model: SeparationModel) -> int:
+    plan = model.chunk_plan(DEFAULT_CHUNK_SAMPLES)
+    return max(DEFAULT_CHUNK_SAMPLES, 2 * (plan.num_input_samples - plan.hop_samples))
 
 
 def save_packaged(network, directory: Path, *, description: str, training: dict) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from audio import models
-from audio.models import load_model, packaged_models, save_packaged
+from audio.framing import ChunkPlan
+from audio.models import load_model, make_separator, packaged_models, save_packaged
 from audio.separation_model import NetworkModel, SeparationModel
 from audio.separator import Separator
 from av_sep.errors import MediaError, ParameterError
@@ -38,6 +39,25 @@ def write_zip(path, members):
         for name, data in members.items():
             archive.writestr(name, data)
     return path
+
+
+@pytest.mark.parametrize("context", (0, 1000, 300_000))
+def test_context_is_a_third_of_the_work_at_most(context):
+    class Shy:
+        """Asks for context around a chunk."""
+
+        source_names, sample_rate_hz = ("violin",), 22050
+
+        def chunk_plan(self, chunk_samples):
+            return ChunkPlan(chunk_samples + 2 * context, chunk_samples, context)
+
+        def separate_chunk(self, chunk, label_vector):
+            raise AssertionError("nothing is separated here")
+
+    chunk_samples = make_separator(Shy()).chunk_samples
+    assert 2 * context / (chunk_samples + 2 * context) <= 1 / 3 and chunk_samples >= 131_072
+    assert context == 300_000 or chunk_samples == 131_072
+    assert make_separator(Shy(), chunk_samples=5).chunk_samples == 5
 
 
 # --- packaged models -------------------------------------------------------------------------------------------------
