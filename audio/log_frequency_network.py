@@ -34,6 +34,7 @@ from audio.log_frequency_layers import (
     LogFrequencyPicture,
     SlotMasks,
 )
+from audio.separation_network import SeparationNetwork, require_source_names
 from audio.spectrogram_framing import spectrogram_chunk_plan
 from audio.spectrogram_layers import Spectrum
 from av_sep.errors import ParameterError
@@ -50,7 +51,7 @@ LABEL_UNITS = 64
 
 
 @keras.saving.register_keras_serializable(package="av_sep")
-class LogFrequencyNetwork(keras.Model):
+class LogFrequencyNetwork(SeparationNetwork):
     """STFT, log-frequency bands, dilated residual convolutions, shares of every band, inverse STFT.
 
     Inputs are `{"mixture": [batch, time, num_channels], "label_vector": [batch, num_sources]}`, the second only with a
@@ -116,31 +117,7 @@ class LogFrequencyNetwork(keras.Model):
             "num_slots": num_slots,
         }
         _validate(options)
-
-        # === Functional model ===
-        inputs = {"mixture": keras.Input((None, num_channels), name="mixture")}
-        if conditioning:
-            inputs["label_vector"] = keras.Input((len(options["source_names"]),), name="label_vector")
-        estimates = _separate(inputs["mixture"], inputs.get("label_vector"), options)
-        super().__init__(inputs=inputs, outputs=estimates, name=name)
-
-        # === Config ===
-        self.options = options
-
-    @property
-    def source_names(self) -> tuple[str, ...]:
-        """Names of the sources in output order."""
-        return self.options["source_names"]
-
-    @property
-    def sample_rate_hz(self) -> int:
-        """Rate of the sound that the model was made for."""
-        return self.options["sample_rate_hz"]
-
-    @property
-    def takes_labels(self) -> bool:
-        """Whether the model has a `label_vector` input."""
-        return self.options["conditioning"] is not None
+        super().__init__(_separate, options, name)
 
     @property
     def reach_frames(self) -> int:
@@ -154,16 +131,6 @@ class LogFrequencyNetwork(keras.Model):
         """Samples at each end of its output that depend on where the stretch was cut: the context that it asks for."""
         # A frame at the border hears zeros up to a whole frame's length into the stretch.
         return self.reach_frames * self.options["hop_length"] + self.options["frame_length"]
-
-    def output_samples(self, num_samples: int) -> int:
-        """Length of the sources for a mixture of `num_samples`: the same.
-
-        Raises:
-            ParameterError: for no samples at all.
-        """
-        if num_samples < 1:
-            raise ParameterError(f"Expected a mixture of at least one sample. Received: {num_samples}")
-        return num_samples
 
     def for_inference(self) -> "LogFrequencyNetwork":
         """The network that separates chunks with these weights: one without a limit on labelled sources."""
@@ -179,18 +146,10 @@ class LogFrequencyNetwork(keras.Model):
             chunk_samples, grid_samples=self.options["hop_length"], context_samples=self.border_samples
         )
 
-    def get_config(self):
-        return {"name": self.name, **self.options, "source_names": list(self.source_names)}
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        return cls(**config)
-
 
 def _validate(options):
+    require_source_names(options)
     names = options["source_names"]
-    if len(names) != len(set(names)) or not names:
-        raise ParameterError(f"Expected distinct source names. Received: source_names={names}")
     if options["conditioning"] not in (None, *MECHANISMS):
         raise ParameterError(
             f"Expected conditioning to be one of {(None, *MECHANISMS)}. Received: {options['conditioning']!r}"

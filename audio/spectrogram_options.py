@@ -1,6 +1,7 @@
 """What a spectrogram U-Net's options may be."""
 
 from audio.conditioning import MECHANISMS, SITES
+from audio.separation_network import require_source_names
 from audio.spectrogram_layers import COMPRESSIONS, MASKS
 from av_sep.errors import ParameterError
 
@@ -14,8 +15,7 @@ def validate_options(options):
     Raises:
         ParameterError: for the first that is unknown or does not fit the others.
     """
-    if len(options["source_names"]) != len(set(options["source_names"])) or not options["source_names"]:
-        raise ParameterError(f"Expected distinct source names. Received: source_names={options['source_names']}")
+    require_source_names(options)
     choices = {
         "compression": COMPRESSIONS,
         "normalization": NORMALIZATIONS,

@@ -25,11 +25,11 @@ from audio.conditioning import Conditioning
 from audio.consistency import LabelGate, MixtureConsistency
 from audio.framing import ChunkPlan
 from audio.layers import StackSources
+from audio.separation_network import SeparationNetwork
 from audio.spectrogram_framing import reach_of_u_net, spectrogram_chunk_plan
 from audio.spectrogram_layers import MagnitudePicture, MaskedWaveforms, SigmoidMasks, SoftmaxMasks, Spectrum
 from audio.spectrogram_options import validate_options
 from audio.wave_unet import LEAK
-from av_sep.errors import ParameterError
 
 # The last of the published dropout's three layers, counted from the bottleneck.
 NUM_DROPOUT_LEVELS = 3
@@ -39,7 +39,7 @@ RECURRENT_CONTEXT_SECONDS = 2.0
 
 
 @keras.saving.register_keras_serializable(package="av_sep")
-class SpectrogramUNet(keras.Model):
+class SpectrogramUNet(SeparationNetwork):
     """STFT, convolutional U-Net, masks, inverse STFT.
 
     Inputs are `{"mixture": [batch, time, num_channels], "label_vector": [batch, num_sources]}`, the second only when a
@@ -127,31 +127,7 @@ class SpectrogramUNet(keras.Model):
             "mixture_consistency": mixture_consistency,
         }
         validate_options(options)
-
-        # === Functional model ===
-        inputs = {"mixture": keras.Input((None, num_channels), name="mixture")}
-        if conditioning or gate or mixture_consistency:
-            inputs["label_vector"] = keras.Input((len(options["source_names"]),), name="label_vector")
-        estimates = _separate(inputs["mixture"], inputs.get("label_vector"), options)
-        super().__init__(inputs=inputs, outputs=estimates, name=name)
-
-        # === Config ===
-        self.options = options
-
-    @property
-    def source_names(self) -> tuple[str, ...]:
-        """Names of the sources in output order."""
-        return self.options["source_names"]
-
-    @property
-    def sample_rate_hz(self) -> int:
-        """Rate of the sound that the model was made for."""
-        return self.options["sample_rate_hz"]
-
-    @property
-    def takes_labels(self) -> bool:
-        """Whether the model has a `label_vector` input."""
-        return any(self.options[name] for name in ("conditioning", "gate", "mixture_consistency"))
+        super().__init__(_separate, options, name)
 
     @property
     def border_samples(self) -> int:
@@ -164,31 +140,10 @@ class SpectrogramUNet(keras.Model):
         # A frame at the border hears zeros up to a whole frame's length into the stretch.
         return num_frames * self.options["hop_length"] + self.options["frame_length"]
 
-    def output_samples(self, num_samples: int) -> int:
-        """Length of the sources for a mixture of `num_samples`: the same.
-
-        Raises:
-            ParameterError: for no samples at all.
-        """
-        if num_samples < 1:
-            raise ParameterError(f"Expected a mixture of at least one sample. Received: {num_samples}")
-        return num_samples
-
-    def for_inference(self) -> "SpectrogramUNet":
-        """The network that separates chunks with these weights: itself."""
-        return self
-
     def chunk_plan(self, chunk_samples: int) -> ChunkPlan:
         """How to cut a long signal for this network, in hops of at least `chunk_samples`."""
         grid = self.options["hop_length"] * 2 ** self.options["num_time_levels"]
         return spectrogram_chunk_plan(chunk_samples, grid_samples=grid, context_samples=self.border_samples)
-
-    def get_config(self):
-        return {"name": self.name, **self.options, "source_names": list(self.source_names)}
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        return cls(**config)
 
 
 def _separate(mixture, label_vector, options):

@@ -22,6 +22,7 @@ from audio.conditioning import MECHANISMS, SITES, Conditioning
 from audio.consistency import LabelGate, MixtureConsistency
 from audio.framing import ChunkPlan, output_length, valid_chunk_plan
 from audio.layers import UPSAMPLING, AppendDifference, CenterCropLike, Decimate, StackSources, Upsample
+from audio.separation_network import SeparationNetwork, require_source_names
 from av_sep.errors import ParameterError
 
 OUTPUTS = ("direct", "difference")
@@ -30,7 +31,7 @@ LEAK = 0.2
 
 
 @keras.saving.register_keras_serializable(package="av_sep")
-class WaveUNet(keras.Model):
+class WaveUNet(SeparationNetwork):
     """Wave-U-Net with the published options and sizes.
 
     Inputs are `{"mixture": [batch, time, num_channels], "label_vector": [batch, num_sources]}`, the second only when a
@@ -104,31 +105,7 @@ class WaveUNet(keras.Model):
             "mixture_consistency": mixture_consistency,
         }
         _validate(options)
-
-        # === Functional model ===
-        inputs = {"mixture": keras.Input((None, num_channels), name="mixture")}
-        if conditioning or gate or mixture_consistency:
-            inputs["label_vector"] = keras.Input((len(options["source_names"]),), name="label_vector")
-        estimates = _separate(inputs["mixture"], inputs.get("label_vector"), options)
-        super().__init__(inputs=inputs, outputs=estimates, name=name)
-
-        # === Config ===
-        self.options = options
-
-    @property
-    def source_names(self) -> tuple[str, ...]:
-        """Names of the sources in output order."""
-        return self.options["source_names"]
-
-    @property
-    def sample_rate_hz(self) -> int:
-        """Rate of the sound that the model was made for."""
-        return self.options["sample_rate_hz"]
-
-    @property
-    def takes_labels(self) -> bool:
-        """Whether the model has a `label_vector` input."""
-        return any(self.options[name] for name in ("conditioning", "gate", "mixture_consistency"))
+        super().__init__(_separate, options, name)
 
     @property
     def border_samples(self) -> int:
@@ -164,17 +141,9 @@ class WaveUNet(keras.Model):
         twin.set_weights(self.get_weights())
         return twin
 
-    def get_config(self):
-        return {"name": self.name, **self.options, "source_names": list(self.source_names)}
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        return cls(**config)
-
 
 def _validate(options):
-    if len(options["source_names"]) != len(set(options["source_names"])) or not options["source_names"]:
-        raise ParameterError(f"Expected distinct source names. Received: source_names={options['source_names']}")
+    require_source_names(options)
     choices = {
         "upsampling": UPSAMPLING,
         "output": OUTPUTS,

@@ -124,7 +124,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--csv", type=Path, help="also write every row here")
     options = parser.parse_args()
-    separators = {name: make_separator(load_model(name), chunk_samples=65536) for name in options.models.split(",")}
+    separators = {name: make_separator(load_model(name)) for name in options.models.split(",")}
     tables = read_data(options.bank, options.solos)
     everything = []
     for title, (clips, seconds) in tables.items():

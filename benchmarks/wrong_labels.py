@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     data = read_data(options.bank, options.solos)
-    separators = {name: make_separator(load_model(name), chunk_samples=65536) for name in options.models.split(",")}
+    separators = {name: make_separator(load_model(name)) for name in options.models.split(",")}
     rows = []
     for title, (clips, seconds) in data.items():
         for count in map(int, options.num_instruments.split(",")):

@@ -5,7 +5,8 @@
 #     BANK=packed OUT=runs MINUTES=60 examples/train_on_gpu.sh RECIPE RECIPE ...
 #
 # Killed, preempted? The same command goes on from the last checkpoints; finished runs are left as they are.
-# Never run on a GPU; rehearsed on a CPU in a minute or two (tiny networks, a bank of tones):
+# What it calls was run on an H200 (see docs/tpu.md); the script itself was rehearsed on a CPU only, in some minutes (tiny
+# networks, a bank of tones):
 #
 #     REHEARSE=1 OUT=/tmp/rehearsal examples/train_on_gpu.sh
 #
@@ -30,12 +31,10 @@ mkdir -p "$OUT"
 export JAX_COMPILATION_CACHE_DIR=${JAX_COMPILATION_CACHE_DIR:-$(cd "$OUT" && pwd)/.compiled}
 
 if [ -n "${REHEARSE:-}" ]; then
-    [ ${#RECIPES[@]} -gt 0 ] || RECIPES=(conditioned spectrogram_small)
-    # Compilation is most of a rehearsal.
-    export JAX_DISABLE_MOST_OPTIMIZATIONS=1
+    [ ${#RECIPES[@]} -gt 0 ] || RECIPES=(conditioned log_frequency)
+    # Compilation is most of a rehearsal; and with few cores XLA's thread pool can wait for itself for ever.
+    export JAX_DISABLE_MOST_OPTIMIZATIONS=1 XLA_FLAGS="--xla_cpu_multi_thread_eigen=false ${XLA_FLAGS:-}"
     ACCELERATOR=cpu MINUTES=0.03 CHECKPOINT_MINUTES=0.01 GROUP=2 MEASURED_STEPS=4
-    SETTINGS="model.sample_rate_hz=8000 model.num_levels=3 model.num_filters=4 segment_samples=1024 batch_size=2
-        validation_steps=2 $SETTINGS"
     BANK=$OUT/packed
     if [ ! -d "$BANK" ]; then
         "$PYTHON" - "$OUT/bank" <<'PYTHON'
@@ -56,11 +55,22 @@ fi
 [ ${#RECIPES[@]} -gt 0 ] || { echo "Expected recipes; see av-sep recipes" >&2; exit 2; }
 : "${BANK:?the folder of a packed bank}"
 
+# tiny RECIPE: settings of a rehearsal.
+tiny() {
+    [ -n "${REHEARSE:-}" ] || return 0
+    echo "model.sample_rate_hz=8000 model.num_filters=4 batch_size=2 validation_steps=2"
+    case $1 in
+        log_frequency*) echo "model.num_blocks=1 model.memory_units=0 model.num_bands=192 model.frame_length=256
+            model.hop_length=64 segment_samples=4096" ;;
+        *) echo "model.num_levels=3 segment_samples=1024" ;;
+    esac
+}
+
 # train RECIPE FOLDER SETTING...: one run, or the rest of it.
 train() {
     local recipe=$1 folder=$2 assignments=() setting
     shift 2
-    for setting in mix_on_device=true steps_per_execution="$GROUP" $SETTINGS "$@"; do
+    for setting in mix_on_device=true steps_per_execution="$GROUP" $(tiny "$recipe") $SETTINGS "$@"; do
         assignments+=(--set "$setting")
     done
     ${EXEC:-} "$PYTHON" -m pipelines train "$recipe" --data "$BANK" -o "$folder" --backend jax --accelerator "$ACCELERATOR" \

@@ -155,9 +155,15 @@ def registered_classes():
 
 def own_parameters(cls):
     """Names that the class's own constructor takes, and those of ours that its `**kwargs` go to."""
-    ours = [base for base in cls.__mro__ if base.__module__.split(".")[0] == "audio" and "__init__" in vars(base)]
-    parameters = [parameter for base in ours for parameter in inspect.signature(base).parameters.values()]
-    return {parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD}
+    names = set()
+    for base in cls.__mro__:
+        if base.__module__.split(".")[0] != "audio" or "__init__" not in vars(base):
+            continue
+        parameters = inspect.signature(base).parameters.values()
+        names |= {parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD}
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+            break
+    return names
 
 
 def input_array(rng, shape, time):
