@@ -1,8 +1,8 @@
 """A bank of solo lines on disk: `<split>/<instrument>/<source>.npy`, int16, one channel, and `bank.json` beside them.
 
-Conventions: waveforms are float32 `[time]` in [-1, 1]; a source is a sound library, soundfont or recording. Lines of the
-source `ensembles` are as long as each other and lie on one time axis: what they hold at one time was played together,
-and who does not play then is exactly silent.
+Conventions: waveforms are float32 `[time]` in [-1, 1]; a source is a sound library, soundfont or recording. Lines of
+the source `ensembles` are as long as each other and lie on one time axis: what they hold at one time was played
+together, and who does not play then is exactly silent.
 """
 
 import json

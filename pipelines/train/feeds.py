@@ -97,7 +97,7 @@ class _NoisyFeed:
 
 
 class _UnlabelledFeed:
-    """Another feed for a network that has no input for labels: Keras takes the first of too many inputs for the right one.
+    """Another feed for a network without labels: of too many inputs Keras takes the first for the right one.
 
     Args:
         feed: the other one.
