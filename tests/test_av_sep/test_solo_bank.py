@@ -7,19 +7,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+from click.testing import CliRunner
 
-from av_sep.datasets.solo_bank import SoloBank, open_bank
+from av_sep.datasets.solo_bank import ENSEMBLES, SoloBank, open_bank
 from av_sep.errors import MediaError
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "make_solo_bank.py"
 
 
-@pytest.fixture(scope="module")
-def bank_script():
-    spec = importlib.util.spec_from_file_location("make_solo_bank", SCRIPT)
+def load_script(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def bank_script():
+    return load_script(SCRIPT)
 
 
 @pytest.fixture(scope="module")
@@ -110,3 +115,33 @@ def test_rendered_file_keeps_the_bank_format(bank_script, notes_folder, tmp_path
     np.testing.assert_array_equal(np.load(tmp_path / "again" / "train" / "oboe" / "large.npy"), stored)
     bank_script.render_job(job, tmp_path / "other", 16000, seed=4)
     assert not np.array_equal(np.load(tmp_path / "other" / "train" / "oboe" / "large.npy")[:8000], stored[:8000])
+
+
+def test_pieces_join_a_bank_on_one_time_axis(tmp_path):
+    bank, pieces = tmp_path / "bank", tmp_path / "pieces"
+    parts = {"0001_One_vn_vc": {"vn": [1000], "vc": [2000]}, "0002_Two_vn_vn": {"vn": [4000, 300]}}
+    for folder, instruments in parts.items():
+        (pieces / folder).mkdir(parents=True)
+        number, title = folder.split("_")[:2]
+        levels = [(name, level) for name, several in instruments.items() for level in several]
+        for i, (name, level) in enumerate(levels, start=1):
+            sound = np.full(800, level, np.int16)
+            sf.write(pieces / folder / f"AuSep_{i}_{name}_{number}_{title}.wav", sound, 8000)
+        sf.write(pieces / folder / f"AuMix_{folder}.wav", np.zeros(800, np.int16), 8000)
+    (bank / "train" / "violin").mkdir(parents=True)
+    np.save(bank / "train" / "violin" / "solo.npy", np.ones(50, np.int16))
+    (bank / "bank.json").write_text(json.dumps({"sample_rate_hz": 8000, "files": []}))
+    script = load_script(SCRIPT.with_name("add_ensembles.py"))
+    done = CliRunner().invoke(script.main, [str(bank), str(pieces)], catch_exceptions=False)
+    assert done.output.strip() == "0.0 minutes of 4 parts"
+    opened = open_bank(bank)
+    violin, cello = (opened.lines[name][ENSEMBLES] for name in ("violin", "cello"))
+    # Players of one instrument are one line; full scale is 32,768 in files and 32,767 in banks.
+    np.testing.assert_allclose(violin, np.repeat([1000, 4300], 800), atol=1)
+    np.testing.assert_allclose(cello, np.repeat([2000, 0], 800), atol=1)
+    assert not cello[800:].any()
+    assert opened.solos("violin").keys() == {"solo"} and opened.solos("cello") == {}
+    listed = json.loads((bank / "bank.json").read_text())["files"]
+    assert {(entry["instrument"], entry["source"], entry["seconds"]) for entry in listed} == {
+        ("violin", ENSEMBLES, 0.2), ("cello", ENSEMBLES, 0.2)
+    }  # fmt: skip
