@@ -91,9 +91,9 @@ def read_data(bank: Path | None, solos: Path | None) -> dict[str, tuple[dict[str
 def score(example: Example, separators) -> Iterator[dict]:
     """One row per stem and system."""
     mixture = example.references.sum(axis=0)
-    labels = np.array([name in example.names for name in URMP_13.names], np.float32)
     systems = {"mixture": np.stack([mixture] * len(example.names))}
     for name, separator in separators.items():
+        labels = np.array([source in example.names for source in separator.source_names], np.float32)
         estimates = separator.separate(mixture, labels, RATE_HZ)
         systems[name] = estimates[[separator.source_names.index(n) for n in example.names]]
     systems["ideal ratio mask"] = ideal_ratio_mask(mixture, example.references)

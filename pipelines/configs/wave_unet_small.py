@@ -61,8 +61,10 @@ def wave_unet_duet() -> TrainConfig:
     """The plain Wave-U-Net for two instruments, violin and cello: the second is what the first leaves of the mixture.
 
     Command: av-sep train wave_unet_duet --data BANK -o runs/duet
-    Cost: DUETCOST
-    Score: DUETSCORE
+    Cost: 600 steps of 6 examples of 1.1 s with a tanh, then 1,650 of these from their weights; 46 minutes on two cores
+        that other work shared.
+    Score: validation loss -3.8 dB; SI-SDR +6.7 dB on 30 mixtures of a real violin and a real cello, where static Wiener
+        filters have +6.0.
     """
     expanded = wave_unet_expanded()
     model = {**expanded.model, "source_names": ("violin", "cello"), "output": "difference"}

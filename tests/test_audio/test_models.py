@@ -72,18 +72,20 @@ def test_packaged_model_loads_and_separates(name, rng):
     model = load_model(name)
     assert isinstance(model, SeparationModel)
     labels = np.zeros(len(model.source_names))
-    labels[[0, 3]] = 1
+    labels[[0, -1]] = 1
     mixture = (0.1 * rng.normal(size=(3000, 1))).astype(np.float32)
     estimates = Separator(model, chunk_samples=4096).separate(mixture, labels, model.sample_rate_hz)
     np.testing.assert_allclose(estimates.sum(axis=0), mixture, rtol=0, atol=1e-6)
     np.testing.assert_array_equal(estimates[labels == 0], 0)
-    assert np.abs(estimates[0] - estimates[3]).max() > 1e-4
+    assert np.abs(estimates[0] - estimates[-1]).max() > 1e-4
 
 
 @EVERY_PACKAGED
 def test_packaged_model_carries_its_taxonomy_and_says_what_it_is(name):
     config = json.loads((models.WEIGHTS_DIR / name / "config.json").read_text())
-    assert tuple(config["options"]["source_names"]) in {taxonomy.names for taxonomy in TAXONOMIES.values()}
+    names = config["options"]["source_names"]
+    # All of a taxonomy, or some of it in its order.
+    assert any(names == [name for name in taxonomy.names if name in names] for taxonomy in TAXONOMIES.values())
     assert load_model(name).source_names == tuple(config["options"]["source_names"])
     assert load_model(name).sample_rate_hz == config["options"]["sample_rate_hz"]
     assert config["training"]
