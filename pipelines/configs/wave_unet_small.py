@@ -1,7 +1,7 @@
 """Recipes of small Wave-U-Nets at 22,050 Hz: conditioned, expanded and plain, of one size and on the same mixtures.
 
-Only the plain one was trained to an end. With the published tanh all three fell, sooner or later, into a state that they did
-not leave, every output at full scale where the tanh has no slope; hence the linear outputs and the smaller gradients.
+Only the plain one was trained to an end. With the published tanh two of them fell, sooner or later, into a state that
+they did not leave, every output at full scale where the tanh has no slope; hence linear outputs and smaller gradients.
 """
 
 from dataclasses import replace
@@ -16,8 +16,8 @@ def wave_unet_conditioned() -> TrainConfig:
 
     Command: av-sep train wave_unet_conditioned --data BANK -o runs/conditioned
     Cost: 2,400 steps of 6 examples of 1.1 s; 450 were run, on a core and a half.
-    Score: none; the validation loss stayed where it began. With a tanh, in the first 1,400 steps of another run, it fell
-        from 0.90 to 0.43, then the network collapsed.
+    Score: none; the validation loss stayed where it began. With a tanh, in the first 1,400 steps of another run, it
+        fell from 0.90 to 0.43, then the network collapsed.
     """
     return TrainConfig(
         recipe="wave_unet_conditioned",
