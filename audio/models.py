@@ -91,7 +91,8 @@ def make_separator(
             chunk if that is more, so that context is a third of the work at most.
     """
     if isinstance(model, SeparationModel):
-        chunk_samples = chunk_samples or _usual_chunk_samples(model)
+        if chunk_samples is None:
+            chunk_samples = _usual_chunk_samples(model)
         return Separator(model, mixture_consistency=mixture_consistency, chunk_samples=chunk_samples)
     return WholeMixtureSeparator(model, mixture_consistency=mixture_consistency)
 

@@ -33,7 +33,7 @@ class SeparationNetwork(keras.Model):
             inputs["label_vector"] = keras.Input((len(options["source_names"]),), name="label_vector")
         estimates = separate(inputs["mixture"], inputs.get("label_vector"), options)
         super().__init__(inputs=inputs, outputs=estimates, name=name)
-        # Keras makes attributes of a model only after its constructor.
+        # Not before Keras's own constructor, which makes ready for attributes.
         self.options = options
 
     @property

@@ -61,8 +61,9 @@ class MixingConfig:
     @property
     def largest_shift_semitones(self) -> float:
         """No change of speed and pitch is larger."""
-        detuning = MAX_DETUNINGS * (self.detuning_semitones or 0.0)
-        return self.max_shift_semitones + detuning
+        if self.detuning_semitones is None:
+            return self.max_shift_semitones
+        return round(self.max_shift_semitones) + MAX_DETUNINGS * self.detuning_semitones
 
 
 @dataclass(frozen=True)

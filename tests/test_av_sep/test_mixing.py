@@ -198,6 +198,13 @@ def test_players_in_tune_change_pitch_by_whole_semitones_and_a_little():
     assert {-2, -1, 0, 1, 2} == set(np.round(shifts).astype(int))
     detunings = shifts - np.round(shifts)
     assert np.abs(detunings).max() < 0.16 and 0.03 < detunings.std() < 0.07
+    assert np.abs(shifts).max() <= config.largest_shift_semitones + 0.01 == pytest.approx(2.16)
+
+
+@pytest.mark.parametrize(("largest", "detuning", "expected"), ((1.7, None, 1.7), (1.7, 0.1, 2.3), (0.4, 0.1, 0.3)))
+def test_largest_shift_counts_rounding_and_tuning(largest, detuning, expected):
+    config = MixingConfig(num_samples=10, max_shift_semitones=largest, detuning_semitones=detuning)
+    assert config.largest_shift_semitones == pytest.approx(expected)
 
 
 # --- ensembles -------------------------------------------------------------------------------------------------------
