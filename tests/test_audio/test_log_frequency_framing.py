@@ -49,9 +49,9 @@ def test_border_is_what_a_changed_sample_can_change(make_log_frequency_network, 
     after = np.asarray(network({"mixture": mixture, "label_vector": labels}))
     changed = np.flatnonzero(np.any(after != before, axis=(0, 1, 3)))
     earliest, latest = middle - changed[0], changed[-1] - middle
-    # A Hann window's first sample is zero, and those beside it nearly.
-    assert 144 - 17 + place - 3 <= earliest <= 144 - 17 + place
-    assert 144 - 1 - (place or 16) - 3 <= latest <= 144 - 1 - (place or 16)
+    # A Hann window's first sample is zero, and the next ones so small that a change is lost in rounding.
+    assert 144 - 17 + place - 5 <= earliest <= 144 - 17 + place
+    assert 144 - 1 - (place or 16) - 5 <= latest <= 144 - 1 - (place or 16)
 
 
 def separate(network, mixture, chunk_samples):

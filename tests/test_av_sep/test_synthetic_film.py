@@ -107,7 +107,8 @@ def test_sound_of_another_length_is_cut_or_filled_up(tmp_path, sound_seconds):
     sound = write_sound(tmp_path / "sound.wav", sound_seconds)
     write_short(tmp_path / "film.mp4", sound)
     decoded, rate_hz = read_audio(tmp_path / "film.mp4")
-    assert len(decoded) / rate_hz == pytest.approx(1.0, abs=0.001)
+    # ffmpeg 5 gives the last packet whole.
+    assert 1.0 - 0.001 <= len(decoded) / rate_hz <= 1.0 + 1024 / rate_hz + 0.001
     level = np.sqrt(np.mean(decoded[round(0.7 * rate_hz) : round(0.95 * rate_hz)] ** 2))
     assert (level < 1e-3) == (sound_seconds < 1)
 

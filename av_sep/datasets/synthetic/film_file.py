@@ -72,6 +72,8 @@ class FilmFile:
         self.pictures_per_second = fps / num_repeats
         self._size = f"{width}x{height}"
         self._fps = fps
+        self._num_repeats = num_repeats
+        self._num_written = 0
         self._stack = ExitStack()
         self._process: FfmpegProcess | None = None
 
@@ -82,10 +84,15 @@ class FilmFile:
             MediaError: where ffmpeg gave up, for instance as the disk is full.
         """
         assert self._process is not None and self._process.stdin is not None
+        # ffmpeg is given every video frame, and no more than the film has: told to repeat pictures and to stop after so
+        # many frames, version 5 loses the last one and the end of the sound.
+        num_frames = min(self._num_repeats, self._num_frames - self._num_written)
         try:
-            self._process.stdin.write(np.ascontiguousarray(picture).data)
+            for _ in range(num_frames):
+                self._process.stdin.write(np.ascontiguousarray(picture).data)
         except BrokenPipeError:
             raise self._failed() from None
+        self._num_written += num_frames
 
     def __enter__(self) -> "FilmFile":
         # Ends in reverse order: ffmpeg must have succeeded before the film takes its name.
@@ -110,11 +117,11 @@ class FilmFile:
             raise self._failed()
 
     def _output(self, temporary: Path):
-        pictures = ffmpeg.input("pipe:", format="rawvideo", pix_fmt="rgb24", s=self._size, r=self.pictures_per_second)
+        pictures = ffmpeg.input("pipe:", format="rawvideo", pix_fmt="rgb24", s=self._size, r=self._fps)
         seconds = self._num_frames / self._fps
         sound = media_input(self._sound)["a:0"].filter("apad", whole_dur=seconds).filter("atrim", end=seconds)
-        options: dict[str, object] = {"r": self._fps, "frames:v": self._num_frames}
-        options |= {**_VIDEO, **_AUDIO, **_SAME_BYTES, **_NO_MESSAGES, "format": "mp4", "movflags": "+faststart"}
+        options: dict[str, object] = {"format": "mp4", "movflags": "+faststart"}
+        options |= {**_VIDEO, **_AUDIO, **_SAME_BYTES, **_NO_MESSAGES}
         return ffmpeg.output(pictures, sound, file_url(temporary), **options)
 
     def _failed(self) -> MediaError:
