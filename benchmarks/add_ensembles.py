@@ -14,7 +14,7 @@ import click
 import numpy as np
 
 from av_sep.datasets.note_samples import read_mono
-from av_sep.datasets.solo_bank import ENSEMBLES
+from av_sep.datasets.solo_bank import ENSEMBLES, save_line
 from av_sep.datasets.urmp import open_urmp
 
 
@@ -24,23 +24,20 @@ from av_sep.datasets.urmp import open_urmp
 def main(bank: Path, pieces: tuple[Path, ...]) -> None:
     """Add ensembles in URMP's layout to the training side of BANK."""
     content = json.loads((bank / "bank.json").read_text())
+    rate_hz = content["sample_rate_hz"]
     parts: list[tuple[str, int, np.ndarray]] = []
     num_samples = 0
     for track in (track for folder in pieces for track in open_urmp(folder).tracks):
-        sounds = [(part.instrument, read_mono(part.sound.path, content["sample_rate_hz"])) for part in track.parts]
+        sounds = [(part.instrument, read_mono(part.sound.path, rate_hz)) for part in track.parts]
         parts += [(instrument, num_samples, sound) for instrument, sound in sounds]
         num_samples += max(len(sound) for _, sound in sounds)
     for instrument in sorted({instrument for instrument, _, _ in parts}):
         line = np.zeros(num_samples, np.float32)
         for sound, begin in ((sound, begin) for name, begin, sound in parts if name == instrument):
             line[begin : begin + len(sound)] += sound
-        path = bank / "train" / instrument / f"{ENSEMBLES}.npy"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path, np.round(np.clip(line, -1.0, 1.0) * 32767.0).astype(np.int16))
-        seconds = round(num_samples / content["sample_rate_hz"], 3)
-        content["files"].append({"instrument": instrument, "source": ENSEMBLES, "split": "train", "seconds": seconds})
+        content["files"].append(save_line(bank, "train", instrument, ENSEMBLES, line, rate_hz))
     (bank / "bank.json").write_text(json.dumps(content, indent=1) + "\n")
-    click.echo(f"{num_samples / content['sample_rate_hz'] / 60:.1f} minutes of {len(parts)} parts")
+    click.echo(f"{num_samples / rate_hz / 60:.1f} minutes of {len(parts)} parts")
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ import soxr
 from av_sep.datasets.instrument_ranges import VOICES, full_range, voices
 from av_sep.datasets.melodies import random_line
 from av_sep.datasets.note_samples import NoteSample, SampleSet, index_note_samples, load_sample_set
+from av_sep.datasets.solo_bank import save_line
 from av_sep.datasets.solo_lines import join_lines, real_solos, render_samples, shorten_pauses
 from av_sep.datasets.soundfonts import render_soundfont
 from av_sep.instruments import URMP_13
@@ -132,12 +133,10 @@ def render_job(job: Job, output: Path, sample_rate_hz: int, seed: int) -> dict[s
     else:
         lines = real_solos(job.path, sample_rate_hz, job.seconds)
     waveform = join_lines(lines, sample_rate_hz, rng)[: int(job.seconds * sample_rate_hz)]
-    path = output / job.split / job.instrument / f"{job.source}.npy"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.save(path, np.round(np.clip(waveform, -1.0, 1.0) * 32767.0).astype(np.int16))
-    seconds = len(waveform) / sample_rate_hz
-    click.echo(f"{job.split:8s}{job.instrument:12s}{job.source:28s}{seconds:7.1f} s in {time.time() - started:5.1f} s")
-    return {"instrument": job.instrument, "source": job.source, "split": job.split, "seconds": round(seconds, 3)}
+    entry = save_line(output, job.split, job.instrument, job.source, waveform, sample_rate_hz)
+    seconds, taken = entry["seconds"], time.time() - started
+    click.echo(f"{job.split:8s}{job.instrument:12s}{job.source:28s}{seconds:7.1f} s in {taken:5.1f} s")
+    return entry
 
 
 def sample_jobs(notes_folder: Path, minutes: float, held_out: set[str]) -> list[Job]:

@@ -49,6 +49,17 @@ class SoloBank:
         return stretch.astype(np.float32) / INT16_SCALE
 
 
+def save_line(
+    directory: Path, split: str, instrument: str, source: str, waveform: np.ndarray, sample_rate_hz: int
+) -> dict[str, object]:
+    """Writes a line `[time]`, clipped to full scale, and returns its entry in the bank's list of files."""
+    path = directory / split / instrument / f"{source}.npy"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, np.round(np.clip(waveform, -1.0, 1.0) * 32767.0).astype(np.int16))
+    seconds = round(len(waveform) / sample_rate_hz, 3)
+    return {"instrument": instrument, "source": source, "split": split, "seconds": seconds}
+
+
 def open_bank(directory: Path, split: str = "train") -> SoloBank:
     """Opens one split of a bank.
 

@@ -100,6 +100,89 @@ def assert_everywhere(runners):
     return check
 
 
+@pytest.fixture(scope="session")
+def assert_ways_of_running_agree(runners):
+    """Function that holds a network run as a graph and by XLA against itself run eagerly."""
+
+    def check(network, inputs):
+        eager = runners["eager"](network, inputs)
+        np.testing.assert_allclose(runners["graph"](network, inputs), eager, rtol=0, atol=2e-6)
+        np.testing.assert_allclose(runners["xla"](network, inputs), eager, rtol=0, atol=1e-5)
+
+    return check
+
+
+def gradients_of(network, mixture, labels, references):
+    """(estimates, gradient of the labels, gradients of the weights) of the negative SNR in training."""
+    import tensorflow as tf
+
+    from audio.losses import NegativeSNR
+
+    labels = tf.constant(labels)
+    with tf.GradientTape() as tape:
+        tape.watch(labels)
+        estimates = network({"mixture": tf.constant(mixture), "label_vector": labels}, training=True)
+        loss = NegativeSNR()(references, estimates)
+    label_gradient, *gradients = tape.gradient(loss, [labels, *network.trainable_variables])
+    return estimates, label_gradient, gradients
+
+
+@pytest.fixture(scope="session")
+def assert_gradients_reach_everything():
+    """Function that finds gradients of all weights and labels finite, and none of them left out."""
+
+    def check(network, mixture, labels, references):
+        _, label_gradient, gradients = gradients_of(network, mixture, labels, references)
+        assert len(gradients) == len(network.get_weights())
+        assert all(np.all(np.isfinite(gradient)) and np.any(gradient) for gradient in gradients)
+        assert np.all(np.isfinite(label_gradient)) and np.all(np.asarray(label_gradient) != 0)
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def estimates_of_silence():
+    """Function that finds gradients of all weights finite for silence, and gives what is estimated of it."""
+
+    def check(network, labels, num_samples=205):
+        silence = np.zeros((len(labels), num_samples, 1), np.float32)
+        references = np.zeros((*labels.shape, num_samples, 1))
+        estimates, _, gradients = gradients_of(network, silence, labels, references)
+        assert all(np.all(np.isfinite(gradient)) for gradient in gradients)
+        return estimates
+
+    return check
+
+
+@pytest.fixture
+def assert_lengths_are_traced_once(monkeypatch, rng):
+    """Function that counts how often a network is traced, by a layer of it, for mixtures of some equal lengths."""
+
+    def check(network, layer_class, labels=None):
+        traced = []
+        original = layer_class.call
+
+        def counted_call(layer, given):
+            traced.append(layer.name)
+            return original(layer, given)
+
+        monkeypatch.setattr(layer_class, "call", counted_call)
+        network.compile(jit_compile=False)
+        steering = {} if labels is None else {"label_vector": labels}
+        lengths = (200, 200, 330, 411, 500)
+        batches = [{"mixture": rng.normal(size=(2, n, 1)).astype(np.float32), **steering} for n in lengths]
+        outputs, counts = [], []
+        for batch in batches:
+            outputs.append(network.predict_on_batch(batch))
+            counts.append(len(traced))
+        # After the second length TensorFlow traces once for any.
+        assert 0 < counts[0] == counts[1] < counts[2] == counts[3] == counts[4]
+        for batch, output in zip(batches, outputs):
+            np.testing.assert_allclose(output, network(batch), rtol=0, atol=1e-5)
+
+    return check
+
+
 def sine(hz, num_samples, rate_hz, amplitude=0.5, phase=0.3):
     return (amplitude * np.sin(2 * np.pi * hz * np.arange(num_samples) / rate_hz + phase)).astype(np.float32)
 

@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from audio.conditioning import MECHANISMS
 from audio.log_frequency_layers import LogFrequencyPicture
@@ -152,63 +151,32 @@ def test_more_players_than_slots_leave_the_lowest_labels_silent(make_log_frequen
 
 
 @pytest.mark.parametrize("options", ({}, {"conditioning": "concat", "num_slots": 2}), ids=("film", "concat"))
-def test_gradients_are_finite_and_reach_weights_and_labels(make_log_frequency_network, rng, mixture, options):
-    network = make_log_frequency_network(**options)
-    labels = tf.constant(np.clip(LABELS, 0.2, 0.9))
+def test_gradients_are_finite_and_reach_weights_and_labels(
+    make_log_frequency_network, rng, mixture, options, assert_gradients_reach_everything
+):
     references = (0.3 * rng.normal(size=(4, 3, 205, 1))).astype(np.float32)
-    with tf.GradientTape() as tape:
-        tape.watch(labels)
-        estimates = network({"mixture": tf.constant(mixture), "label_vector": labels}, training=True)
-        loss = NegativeSNR()(references, estimates)
-    label_gradient, *gradients = tape.gradient(loss, [labels, *network.trainable_variables])
-    assert len(gradients) == len(network.get_weights())
     # Logits and their bias in bands that share a bin: none of them is left out.
-    assert all(np.all(np.isfinite(gradient)) and np.any(gradient) for gradient in gradients)
-    assert np.all(np.isfinite(label_gradient)) and np.all(np.asarray(label_gradient) != 0)
+    network = make_log_frequency_network(**options)
+    assert_gradients_reach_everything(network, mixture, np.clip(LABELS, 0.2, 0.9), references)
 
 
-def test_gradients_are_finite_for_silence(make_log_frequency_network):
-    network = make_log_frequency_network()
-    silence = np.zeros((4, 205, 1), np.float32)
-    with tf.GradientTape() as tape:
-        estimates = network({"mixture": silence, "label_vector": LABELS}, training=True)
-        loss = NegativeSNR()(np.zeros((4, 3, 205, 1)), estimates)
-    gradients = tape.gradient(loss, network.trainable_variables)
-    np.testing.assert_array_equal(estimates, 0)
-    assert all(np.all(np.isfinite(gradient)) for gradient in gradients)
+def test_gradients_are_finite_for_silence(make_log_frequency_network, estimates_of_silence):
+    np.testing.assert_array_equal(estimates_of_silence(make_log_frequency_network(), LABELS), 0)
 
 
 # --- ways of running -------------------------------------------------------------------------------------------------
 
 
-def test_eager_graph_and_xla_agree(make_log_frequency_network, mixture, runners):
+def test_eager_graph_and_xla_agree(make_log_frequency_network, mixture, assert_ways_of_running_agree):
     network = make_log_frequency_network(num_slots=2, num_blocks=1)
-    inputs = {"mixture": mixture, "label_vector": LABELS}
-    eager = runners["eager"](network, inputs)
-    np.testing.assert_allclose(runners["graph"](network, inputs), eager, rtol=0, atol=2e-6)
-    np.testing.assert_allclose(runners["xla"](network, inputs), eager, rtol=0, atol=1e-5)
+    assert_ways_of_running_agree(network, {"mixture": mixture, "label_vector": LABELS})
 
 
-def test_equal_shapes_are_traced_once_and_unknown_lengths_once_more(make_log_frequency_network, rng, monkeypatch):
-    traced = []
-    original = LogFrequencyPicture.call
-
-    def counted_call(layer, spectrum):
-        traced.append(layer.name)
-        return original(layer, spectrum)
-
+def test_equal_shapes_are_traced_once_and_unknown_lengths_once_more(
+    make_log_frequency_network, assert_lengths_are_traced_once
+):
     network = make_log_frequency_network(num_blocks=1, memory_units=0)
-    monkeypatch.setattr(LogFrequencyPicture, "call", counted_call)
-    network.compile(jit_compile=False)
-    mixtures = [rng.normal(size=(2, length, 1)).astype(np.float32) for length in (200, 200, 330, 411, 500)]
-    outputs, counts = [], []
-    for mixture in mixtures:
-        outputs.append(network.predict_on_batch({"mixture": mixture, "label_vector": LABELS[:2]}))
-        counts.append(len(traced))
-    # After the second length TensorFlow traces once for any.
-    assert 0 < counts[0] == counts[1] < counts[2] == counts[3] == counts[4]
-    for mixture, output in zip(mixtures, outputs):
-        np.testing.assert_allclose(output, run(network, mixture, LABELS[:2]), rtol=0, atol=1e-5)
+    assert_lengths_are_traced_once(network, LogFrequencyPicture, LABELS[:2])
 
 
 def test_half_precision_network_keeps_spectra_and_masks_in_full(make_log_frequency_network, mixture):

@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from audio.conditioning import MECHANISMS, SITES
 from audio.losses import NegativeSNR
@@ -135,59 +134,28 @@ def test_permuting_the_batch_permutes_the_output(make_spectrogram_network, mixtu
 
 @EVERY_BOTTLENECK
 @pytest.mark.parametrize("masks", ("sigmoid", "softmax"))
-def test_gradients_are_finite_and_reach_weights_and_labels(make_spectrogram_network, rng, mixture, bottleneck, masks):
+def test_gradients_are_finite_and_reach_weights_and_labels(
+    make_spectrogram_network, rng, mixture, bottleneck, masks, assert_gradients_reach_everything
+):
     network = make_spectrogram_network(bottleneck=bottleneck, masks=masks, **GATED)
-    labels = tf.constant(np.clip(LABELS, 0.2, 0.9))
     references = (0.3 * rng.normal(size=(4, 3, 205, 1))).astype(np.float32)
-    with tf.GradientTape() as tape:
-        tape.watch(labels)
-        estimates = network({"mixture": tf.constant(mixture), "label_vector": labels}, training=True)
-        loss = NegativeSNR()(references, estimates)
-    label_gradient, *gradients = tape.gradient(loss, [labels, *network.trainable_variables])
-    assert len(gradients) == len(network.get_weights())
-    assert all(np.all(np.isfinite(gradient)) and np.any(gradient) for gradient in gradients)
-    assert np.all(np.isfinite(label_gradient)) and np.all(np.asarray(label_gradient) != 0)
+    assert_gradients_reach_everything(network, mixture, np.clip(LABELS, 0.2, 0.9), references)
 
 
-def test_gradients_are_finite_for_silence(make_spectrogram_network):
-    network = make_spectrogram_network(compression="power", masks="softmax", **GATED)
-    silence = np.zeros((4, 205, 1), np.float32)
-    with tf.GradientTape() as tape:
-        estimates = network({"mixture": silence, "label_vector": LABELS}, training=True)
-        loss = NegativeSNR()(np.zeros((4, 3, 205, 1)), estimates)
-    gradients = tape.gradient(loss, network.trainable_variables)
-    assert all(np.all(np.isfinite(gradient)) for gradient in gradients)
+def test_gradients_are_finite_for_silence(make_spectrogram_network, estimates_of_silence):
+    estimates_of_silence(make_spectrogram_network(compression="power", masks="softmax", **GATED), LABELS)
 
 
 @EVERY_BOTTLENECK
-def test_eager_graph_and_xla_agree(make_spectrogram_network, mixture, runners, bottleneck):
+def test_eager_graph_and_xla_agree(make_spectrogram_network, mixture, bottleneck, assert_ways_of_running_agree):
     network = make_spectrogram_network(bottleneck=bottleneck, masks="softmax", **GATED)
-    inputs = {"mixture": mixture, "label_vector": LABELS}
-    eager = runners["eager"](network, inputs)
-    np.testing.assert_allclose(runners["graph"](network, inputs), eager, rtol=0, atol=2e-6)
-    np.testing.assert_allclose(runners["xla"](network, inputs), eager, rtol=0, atol=1e-5)
+    assert_ways_of_running_agree(network, {"mixture": mixture, "label_vector": LABELS})
 
 
-def test_equal_shapes_are_traced_once_and_unknown_lengths_once_more(make_spectrogram_network, rng, monkeypatch):
-    traced = []
-    original = MagnitudePicture.call
-
-    def counted_call(layer, spectrum):
-        traced.append(layer.name)
-        return original(layer, spectrum)
-
-    network = make_spectrogram_network()
-    monkeypatch.setattr(MagnitudePicture, "call", counted_call)
-    network.compile(jit_compile=False)
-    mixtures = [rng.normal(size=(2, length, 1)).astype(np.float32) for length in (200, 200, 330, 411, 500)]
-    outputs, counts = [], []
-    for mixture in mixtures:
-        outputs.append(network.predict_on_batch({"mixture": mixture}))
-        counts.append(len(traced))
-    # After the second length TensorFlow traces once for any.
-    assert 0 < counts[0] == counts[1] < counts[2] == counts[3] == counts[4]
-    for mixture, output in zip(mixtures, outputs):
-        np.testing.assert_allclose(output, network({"mixture": mixture}), rtol=0, atol=1e-5)
+def test_equal_shapes_are_traced_once_and_unknown_lengths_once_more(
+    make_spectrogram_network, assert_lengths_are_traced_once
+):
+    assert_lengths_are_traced_once(make_spectrogram_network(), MagnitudePicture)
 
 
 @EVERY_BOTTLENECK
