@@ -23,7 +23,7 @@ import click  # noqa: E402
 import numpy as np  # noqa: E402
 from scipy.optimize import minimize  # noqa: E402
 
-from audio.tagger.mixtures import SoloBank, WindowConfig, filter_sources, make_windows  # noqa: E402
+from audio.tagger.mixtures import SoloBank, WindowConfig, draw_pool, filter_sources, make_windows  # noqa: E402
 from av_sep.datasets.solo_bank import open_bank  # noqa: E402
 from av_sep.instruments import URMP_13  # noqa: E402
 
@@ -33,6 +33,8 @@ WARM_UP_STEPS = 50
 SAVE_EVERY = 50
 CALIBRATION_SEED = 1_000_003
 CALIBRATION_BATCHES = 60
+CALIBRATION_PLAYERS = 150
+PLAYERS = 1800  # of every instrument: 2.3 GB for 13
 QUEUE_LENGTH = 8
 SETTINGS = ("steps", "seed", "leave_out")
 
@@ -56,10 +58,10 @@ def split_names(text: str) -> frozenset[str]:
 
 
 def _produce(queue, bank_dir: Path, leave_out: frozenset[str], seed: int, first: int, last: int, samples: int) -> None:
-    bank, config = open_sources(bank_dir, leave_out=leave_out), WindowConfig(samples)
-    parent = multiprocessing.parent_process()
+    config, parent = WindowConfig(samples), multiprocessing.parent_process()
+    pool = draw_pool(open_sources(bank_dir, leave_out=leave_out), config, seed=seed, num_players=PLAYERS)
     for index in range(first, last):
-        batch = make_windows(bank, URMP_13.names, config, seed=seed, index=index, batch_size=BATCH_SIZE)
+        batch = make_windows(pool, URMP_13.names, config, seed=seed, index=index, batch_size=BATCH_SIZE)
         while parent is not None and parent.is_alive():
             try:
                 queue.put(batch, timeout=5)
@@ -178,9 +180,10 @@ def log_loss(logits: np.ndarray, labels: np.ndarray) -> float:
 def predict_left_out(network, bank: SoloBank, num_batches: int) -> tuple[np.ndarray, np.ndarray]:
     """Logits and labels `[num_windows, num_instruments]` of mixtures of a bank that was not trained on."""
     config, logits, labels = WindowConfig(network.options["window_samples"]), [], []
+    pool = draw_pool(bank, config, seed=CALIBRATION_SEED, num_players=CALIBRATION_PLAYERS)
     for index in range(num_batches):
         waveforms, truth = make_windows(
-            bank, URMP_13.names, config, seed=CALIBRATION_SEED, index=index, batch_size=BATCH_SIZE
+            pool, URMP_13.names, config, seed=CALIBRATION_SEED, index=index, batch_size=BATCH_SIZE
         )
         logits.append(network.predict_on_batch(waveforms))
         labels.append(truth)
