@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from audio.level import working_gain
 from audio.resampling import StreamResampler
 from audio.separation_model import SeparationModel, WholeMixtureModel
 from av_sep.errors import ParameterError
@@ -105,22 +106,34 @@ class StreamSeparator(ABC):
         estimates = np.zeros((len(self.source_names), *mixture.shape), np.float32)
         blocks = (mixture[start : start + BLOCK_SAMPLES] for start in range(0, len(mixture), BLOCK_SAMPLES))
         position = 0
-        for block in self.stream(blocks, label_vector, sample_rate_hz):
+        for block in self.stream(blocks, label_vector, sample_rate_hz, gain=working_gain([mixture])):
             end = position + len(block.mixture)
             estimates[list(self.active(label_vector)), position:end] = block.estimates
             position = end
         return estimates
 
     def stream(
-        self, blocks: Iterable[np.ndarray], label_vector: np.ndarray, sample_rate_hz: int
+        self, blocks: Iterable[np.ndarray], label_vector: np.ndarray, sample_rate_hz: int, *, gain: float = 1.0
     ) -> Iterator[SeparatedBlock]:
         """Separates a stream of blocks `[time, channels]` of any lengths; see `separate` for arguments and errors.
+
+        Args:
+            blocks: of the mixture.
+            label_vector: `[num_sources]` in [0, 1].
+            sample_rate_hz: of the mixture.
+            gain: by which the model hears the stream louder; see `audio.level.working_gain`. What is yielded has the
+                stream's own level.
 
         Yields:
             Stretches that follow each other without gap and together have the stream's length.
         """
+        label_vector = self._validated(label_vector, sample_rate_hz)
         # Not a generator itself, so that wrong arguments are told here and not at the first block.
-        return self._stream(blocks, self._validated(label_vector, sample_rate_hz), sample_rate_hz)
+        if gain == 1:
+            return self._stream(blocks, label_vector, sample_rate_hz)
+        louder = (np.asarray(block, np.float32) * np.float32(gain) for block in blocks)
+        separated = self._stream(louder, label_vector, sample_rate_hz)
+        return (SeparatedBlock(block.mixture / gain, block.estimates / gain) for block in separated)
 
     @abstractmethod
     def _stream(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from audio.level import working_gain
 from audio.models import make_separator, resolve_name
 from audio.resampling import StreamResampler
 from audio.separator import StreamSeparator
@@ -177,7 +178,8 @@ class SeparationRunner:
             writers = {name: stack.enter_context(self._writer(folder, name, rate, reader)) for name in names}
             pictures = {name: StemPicture(rate) for name in names}
             num_samples = 0
-            for separated in self.separator.stream(_at_rate(reader, rate), label_vector, rate):
+            gain = _working_gain(plan.info.path)
+            for separated in self.separator.stream(_at_rate(reader, rate), label_vector, rate, gain=gain):
                 blocks = [*separated.estimates, separated.residual]
                 for name, block in zip(names, blocks):
                     writers[name].write(block)
@@ -231,6 +233,11 @@ def separate(
         ParameterError: for settings that cannot be used; see `SeparationRunner.run`.
     """
     return SeparationRunner(SeparateConfig(**settings)).run(input_path, output_dir, progress)
+
+
+def _working_gain(path: Path) -> float:
+    with open_audio(path) as reader:
+        return working_gain(reader.blocks())
 
 
 def _at_rate(reader: AudioReader, rate: int) -> Iterator[np.ndarray]:
