@@ -66,8 +66,8 @@ def run() -> None:
 @click.option("--instruments", help="What plays, e.g. vn,vc,fl, instead of looking.")
 @click.option("--all", "all_instruments", is_flag=True, help="Assume that any of the 13 instruments may play.")
 @click.option(
-    "--labels", default="video", show_default=True, type=click.Choice(["video", "audio", "both"]),
-    help="Who says what plays where you do not: eyes, ears or both.",
+    "--labels", type=click.Choice(["video", "audio", "both"]),
+    help="Who says what plays where you do not: eyes, ears or both.  [default: both for films]",
 )
 @click.option("--model", default="default", show_default=True, help="A model's name (av-sep models) or a .keras file.")
 @click.option("--detector", help=f"{DETECTORS}; by default what the model brings with it, else embedded.")

@@ -28,10 +28,10 @@ from pipelines.look import Looker, Sighting
 from pipelines.progress import Progress, silent
 from pipelines.staging import require_free, staged_folder
 from pipelines.stem_picture import StemPicture
+from pipelines.witnesses import WITNESSES, default_witnesses, fuse, labels_from_sound
 from vision.labels import labels_for_all, labels_from_instruments
 
 RESIDUAL = "residual"
-WITNESSES = ("video", "audio", "both")
 WORTH_NAMING = 0.1  # a guess below this confidence would only confuse
 
 
@@ -71,6 +71,7 @@ class SeparationRunner:
         if config.detector is None:
             config = replace(config, detector=str(config.model) if is_joint(config.model) else "embedded")
         _validate(config)
+        self.witnesses = config.labels or default_witnesses(str(config.detector))
         self.config = config
         self.looker = Looker(
             str(config.detector), frames_per_second=config.frames_per_second, threshold=config.threshold
@@ -134,16 +135,16 @@ class SeparationRunner:
             return labels_for_all(), None
         if self.config.instruments is not None:
             return labels_from_instruments(self.config.instruments), None
-        if not info.has_video and self.config.labels == "video":
+        if not info.has_video and self.config.labels in (None, "video"):
             raise ParameterError(
                 "This file has sound but no pictures, so nobody can see what plays. Expected --instruments, e.g."
                 f" --instruments vn,vc, or --all, or --labels audio to have it guessed by ear. Received: {path}"
             )
         sighting = None
-        if info.has_video and self.config.labels != "audio":
+        if info.has_video and self.witnesses != "audio":
             sighting = self.looker.look(path, info, progress)
         labels = sighting.labels if sighting else None
-        if self.config.labels != "video":
+        if self.witnesses != "video":
             labels = self._with_sound(labels, path, progress)
         assert labels is not None, "there is a witness in every case"
         if not labels.instruments:
@@ -151,8 +152,6 @@ class SeparationRunner:
         return labels, sighting
 
     def _with_sound(self, seen: InstrumentLabels | None, path: Path, progress: Progress) -> InstrumentLabels:
-        from pipelines.witnesses import fuse, labels_from_sound
-
         heard = labels_from_sound(path, self.tagger, progress=progress)
         return heard if seen is None else fuse(seen, heard)
 
@@ -248,7 +247,7 @@ def _at_rate(reader: AudioReader, rate: int) -> Iterator[np.ndarray]:
 
 
 def _validate(config: SeparateConfig) -> None:
-    if config.labels not in WITNESSES:
+    if config.labels not in (None, *WITNESSES):
         raise ParameterError(f"Expected labels by {', '.join(WITNESSES)}. Received: {config.labels!r}")
     if config.instruments is not None and config.all_instruments:
         raise ParameterError("Expected either --instruments or --all. Received: both")

@@ -33,8 +33,10 @@ from av_sep.errors import ParameterError
 from av_sep.instruments import URMP_13, Taxonomy
 from av_sep.media import open_audio
 from av_sep.types import InstrumentLabels
+from pipelines.joint.files import is_joint
 from pipelines.progress import Progress, silent
 
+WITNESSES = ("video", "audio", "both")
 DEFAULT_HEARD_THRESHOLD = 0.25
 FUSED_THRESHOLD = 0.5
 MAX_HEARD_WITHOUT_PICTURE = 5
@@ -65,6 +67,16 @@ class FusionRule:
 
 
 DEFAULT_RULE = FusionRule()
+
+
+def default_witnesses(detector: str) -> str:
+    """Who is asked what plays in a film: eyes and ears, but nobody besides labels that somebody gave or a joint model.
+
+    Args:
+        detector: as `pipelines.joint.files.open_detector` takes it.
+    """
+    is_given = any(name.startswith("labels:") for name in detector.split(","))
+    return "video" if is_given or is_joint(detector) else "both"
 
 
 def labels_from_sound(

@@ -9,6 +9,7 @@ import numpy as np
 from audio.tagger.stream_tagger import StreamTagger
 
 WEIGHTS_DIR = Path(__file__).parent / "weights"
+TAGGER_FILES = (WEIGHTS_DIR / "config.json", WEIGHTS_DIR / "weights.npz")
 
 
 def load_tagger(directory: Path = WEIGHTS_DIR) -> StreamTagger:

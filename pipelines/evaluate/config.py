@@ -19,7 +19,7 @@ class EvaluateConfig:
 
     Attributes:
         models: names, `.keras` files and groups ("floors", "classics", "oracles"); see `pipelines.evaluate.systems`.
-        labels: who says what plays: "true" (the dataset), "detected" (the vision stage, from the film), "none" (nobody:
+        labels: who says what plays: "true" (the dataset), "detected" (eyes and ears, from the film), "none" (nobody:
             for networks that take no labels) or "all" (every instrument may play).
         split: one of the dataset's; None for its default.
         side: of the split: "train", "validation", "test", or "all" for the whole dataset.
@@ -29,6 +29,7 @@ class EvaluateConfig:
         num_channels: 1 averages a recording's channels; 2 keeps or repeats them.
         segment_metrics: any of "v3_segment", "v4"; SI-SDR and SDR are always there and cost nothing beside these.
         detector: as `separate` takes it.
+        witnesses: who detects labels, "video" or "both"; None for whom `separate` asks.
         frames_per_second: pictures looked at per second of film.
         threshold: confidence in [0, 1] that a seen instrument must reach; None for the detector's own.
         num_examples: best, median and worst stems on the page: 3, or 0 for none.
@@ -48,6 +49,7 @@ class EvaluateConfig:
     num_channels: int = 1
     segment_metrics: tuple[str, ...] = SEGMENT_METRICS
     detector: str = "embedded"
+    witnesses: str | None = None
     frames_per_second: float = 1.0
     threshold: float | None = None
     num_examples: int = 3
@@ -62,6 +64,7 @@ class EvaluateConfig:
         _require_among("labels", self.labels, LABEL_SOURCES)
         _require_among("segment metrics", self.segment_metrics, SEGMENT_METRICS)
         _require_among("a side", (self.side,), (*SPLITS, WHOLE_DATASET))
+        _require_among("witnesses", (self.witnesses or "both",), ("video", "both"))
         if not self.labels:
             raise ParameterError(f"Expected labels among {', '.join(LABEL_SOURCES)}. Received: an empty list")
         if self.num_channels not in (1, 2):

@@ -50,7 +50,7 @@ GROUPED_METRICS = ("si_sdr_improvement", "sdr_v4")
 _CONTESTED = frozenset(METRICS) - {"leakage_db", "seconds_per_minute", "sar_v4", "sar_v3_segment"}
 LABELS_MEANING = {
     "true": "what really plays",
-    "detected": "what the detector saw in the pictures",
+    "detected": "what was seen in the pictures, or seen and heard",
     "all": "every instrument may play",
     "none": "the system takes no labels",
     "unknown": "made elsewhere",

@@ -8,15 +8,18 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from audio.tagger import StreamTagger, load_tagger
 from av_sep.media import probe
+from av_sep.types import InstrumentLabels
 from pipelines.evaluate.scoring import Scored, score
 from pipelines.evaluate.sounds import TrackSound, read_sound
 from pipelines.evaluate.systems import CannotSeparate, open_system
 from pipelines.evaluate.units import TrackTask, Unit, read_kept, read_unit, write_kept, write_unit
-from pipelines.evaluate.vision_judgement import VideoJudgement, judge_video
+from pipelines.evaluate.vision_judgement import VideoJudgement, judge_video, labels_from_json, labels_to_json
 from pipelines.joint.files import is_joint
 from pipelines.look import Looker
 from pipelines.progress import silent
+from pipelines.witnesses import default_witnesses, fuse, labels_from_sound
 
 
 def evaluate_track(task: TrackTask) -> dict[str, Any]:
@@ -28,11 +31,11 @@ def evaluate_track(task: TrackTask) -> dict[str, Any]:
     Raises:
         MediaError: where a file of the track cannot be read.
     """
-    judgement = _look(task) if any(unit.labels == "detected" for unit in task.units) else None
+    labels = _detect(task) if any(unit.labels == "detected" for unit in task.units) else None
     sound: TrackSound | None = None
     num_kept = 0
     for unit in task.units:
-        told = _told(task, unit, judgement)
+        told = _told(task, unit, labels)
         key = task.key(unit, told or ())
         if read_unit(task.path(unit), key) is not None:
             num_kept += 1
@@ -57,7 +60,37 @@ def estimate_again(task: TrackTask, unit: Unit) -> tuple[TrackSound, dict]:
 
 def told_by(task: TrackTask, unit: Unit) -> tuple[str, ...] | None:
     """What a finished unit was told to play; None where nobody could say."""
-    return _told(task, unit, read_judgement(task) if unit.labels == "detected" else None)
+    return _told(task, unit, _read_detected(task) if unit.labels == "detected" else None)
+
+
+def _detect(task: TrackTask) -> InstrumentLabels | None:
+    """What plays by the film, as `separate` would judge it; None without a film."""
+    video = task.track.video
+    if video is None:
+        return None
+    _look(task)
+    if _listens(task) and read_kept(task.hearing_path, task.hearing_key()) is None:
+        heard = labels_from_sound(video, _tagger()) if probe(video).has_audio else None
+        write_kept(task.hearing_path, task.hearing_key(), {"heard": None if heard is None else labels_to_json(heard)})
+    return _read_detected(task)
+
+
+def _read_detected(task: TrackTask) -> InstrumentLabels | None:
+    """What `_detect` found earlier."""
+    seen = read_judgement(task)
+    hearing = read_kept(task.hearing_path, task.hearing_key()) if seen and _listens(task) else None
+    if seen is None or hearing is None or hearing["heard"] is None:
+        return None if seen is None else seen.labels
+    return fuse(seen.labels, labels_from_json(hearing["heard"]))
+
+
+def _listens(task: TrackTask) -> bool:
+    return (task.config.witnesses or default_witnesses(task.config.detector)) == "both"
+
+
+@lru_cache(maxsize=1)
+def _tagger() -> StreamTagger:
+    return load_tagger()
 
 
 def _look(task: TrackTask) -> VideoJudgement | None:
@@ -84,10 +117,10 @@ def _looker(detector: str, frames_per_second: float, threshold: float | None) ->
     return Looker(detector, frames_per_second=frames_per_second, threshold=threshold)
 
 
-def _told(task: TrackTask, unit: Unit, judgement: VideoJudgement | None) -> tuple[str, ...] | None:
+def _told(task: TrackTask, unit: Unit, detected: InstrumentLabels | None) -> tuple[str, ...] | None:
     """What is said to play; None where nobody can say."""
     if unit.labels == "detected":
-        return None if judgement is None else judgement.labels.instruments
+        return None if detected is None else detected.instruments
     return () if unit.labels in ("none", "all") else task.instruments
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from audio.tagger.packaged import TAGGER_FILES
 from av_sep.datasets.track import Track
 from av_sep.media import replace_when_complete
 from pipelines.evaluate.config import EvaluateConfig
@@ -71,6 +72,15 @@ class TrackTask:
         settings = [config.detector, config.frames_per_second, config.threshold]
         eyes = _identities(_detector_files(config.detector))
         return _digest([_PROTOCOL, settings, eyes, _identities((self.track.video, self.track.boxes))])
+
+    @property
+    def hearing_path(self) -> Path:
+        """Where is kept what was heard in the track's film."""
+        return self.folder / "heard.json"
+
+    def hearing_key(self) -> str:
+        """Of what is heard in the film."""
+        return _digest([_PROTOCOL, _identities((*TAGGER_FILES, self.track.video))])
 
     def key(self, unit: Unit, instruments: Sequence[str]) -> str:
         """Of a unit's scores, `instruments` being what is said to play."""

@@ -65,14 +65,9 @@ class VideoJudgement:
 
     def to_json(self) -> dict[str, Any]:
         """As plain values that `json` can write; `from_json` gives back an equal judgement, to the last bit."""
-        labels = {
-            **vars(self.labels),
-            "label_vector": [float(value) for value in self.labels.label_vector],
-            "num_players": dict(self.labels.num_players),
-        }
         return {
             **vars(self),
-            "labels": labels,
+            "labels": labels_to_json(self.labels),
             "detections": [asdict(detection) for detection in self.detections],
             "boxes": None if self.boxes is None else [asdict(box) for box in self.boxes],
         }
@@ -88,7 +83,7 @@ class VideoJudgement:
             return cls(
                 track=content["track"],
                 true=tuple(content["true"]),
-                labels=_labels_from_json(content["labels"]),
+                labels=labels_from_json(content["labels"]),
                 detections=tuple(Detection(**_tuples(values)) for values in content["detections"]),
                 boxes=None if content["boxes"] is None else tuple(KnownBox(**_tuples(b)) for b in content["boxes"]),
                 size=tuple(content["size"]),
@@ -155,7 +150,14 @@ def known_boxes(table: "pandas.DataFrame", scale_xy: tuple[float, float] = (1.0,
     )
 
 
-def _labels_from_json(content: Mapping[str, Any]) -> InstrumentLabels:
+def labels_to_json(labels: InstrumentLabels) -> dict[str, Any]:
+    """Labels as plain values that `json` can write."""
+    vector = [float(value) for value in labels.label_vector]
+    return {**vars(labels), "label_vector": vector, "num_players": dict(labels.num_players)}
+
+
+def labels_from_json(content: Mapping[str, Any]) -> InstrumentLabels:
+    """Equal labels from `labels_to_json`'s values, lists standing for tuples where `json` made them so."""
     values = _tuples(content)
     return InstrumentLabels(**{**values, "label_vector": np.array(values["label_vector"], np.float32)})
 
