@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from av_sep.errors import ParameterError
-from vision.players import PlayerDetector, box_overlaps, letterbox, suppress_overlaps
+from vision.players import PlayerDetector, box_overlaps, letterbox, shared_areas, suppress_overlaps
 
 
 def make_network(*rows):
@@ -50,6 +50,10 @@ class TestLetterbox:
 
 
 class TestOverlaps:
+    def test_shared_areas_by_hand(self):
+        shared = shared_areas([[0, 0, 10, 10], [5, 5, 5, 5]], [[0, 0, 10, 10], [5, -2, 15, 4], [20, 20, 30, 30]])
+        np.testing.assert_array_equal(shared, [[100, 20, 0], [0, 0, 0]])
+
     def test_by_hand(self):
         boxes = [[0, 0, 10, 10], [5, 5, 5, 5]]
         others = [[0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30]]
@@ -80,9 +84,33 @@ class TestPlayerDetector:
         np.testing.assert_allclose(players[1].box_xyxy, (300 * scale, 8 * scale, 400 * scale, 120 * scale))
         assert [player.confidence for player in players] == pytest.approx([0.4, 0.9])
 
+    def test_things_are_faint_boxes_of_any_kind_that_are_no_players(self):
+        network = make_network(
+            (0, 192, 100, 320, 0.9, 0),  # a player
+            (10, 200, 60, 300, 0.5, 27),  # in his hands
+            (90, 192, 200, 320, 0.15, 56),  # a chair beside him
+            (300, 200, 350, 312, 0.2, 0),  # a person too faint for one
+            (302, 200, 352, 312, 0.12, 43),  # the same place, called something else
+            (400, 200, 450, 312, 0.05, 56),  # too unsure
+            (400, 200, 409, 312, 0.5, 56),  # too narrow: 7 pixels of 100
+            (10, 192, 512, 320, 0.5, 56),  # the whole stage
+        )
+        scene = PlayerDetector(network).look(np.zeros((100, 400, 3), np.uint8))
+        scale = 400 / 512
+        assert [player.confidence for player in scene.players] == pytest.approx([0.9])
+        np.testing.assert_allclose(
+            scene.things_xyxy, [(300 * scale, 8 * scale, 350 * scale, 120 * scale), (90 * scale, 0, 200 * scale, 100)]
+        )
+
+    def test_nothing_in_sight(self):
+        scene = PlayerDetector(make_network()).look(np.zeros((100, 400, 3), np.uint8))
+        assert (scene.players, scene.things_xyxy) == ([], [])
+
     def test_threshold_outside_its_range_is_refused(self):
         with pytest.raises(ParameterError, match="Received: min_confidence=3"):
             PlayerDetector(min_confidence=3)
+        with pytest.raises(ParameterError, match="Received: min_thing_confidence=-1"):
+            PlayerDetector(min_thing_confidence=-1)
 
     def test_finds_the_one_person_of_a_portrait(self, portrait, person_network):
         players = PlayerDetector(person_network).detect(portrait)
