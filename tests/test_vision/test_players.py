@@ -4,6 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
+from av_sep.datasets.synthetic.backdrops import draw_backdrop
+from av_sep.datasets.synthetic.drawn_players import draw_player
+from av_sep.datasets.synthetic.layers import lay_over, resized
 from av_sep.errors import ParameterError
 from vision.players import PlayerDetector, box_overlaps, letterbox, shared_areas, suppress_overlaps
 
@@ -129,6 +132,18 @@ class TestPlayerDetector:
         x1, y1, x2, y2 = players[0].box_xyxy
         assert (x1 + x2) / 2 == pytest.approx(left + 128, abs=25)
         assert y1 == pytest.approx(top, abs=30) and y2 == pytest.approx(top + 300, abs=30)
+
+    @pytest.mark.parametrize("instrument", ["violin", "cello", "flute", "tuba"])
+    def test_who_is_drawn_on_a_stage_is_boxed_as_a_player_or_a_thing(self, person_network, instrument):
+        rng = np.random.default_rng(3)
+        layer = draw_player(instrument, rng).strokes[0]
+        layer = resized(layer, 220 / layer.shape[0])
+        stage = draw_backdrop(640, 360, rng)
+        lay_over(stage, layer, 260, 120)
+        painted = np.array([[260, 120, 260 + layer.shape[1], 120 + layer.shape[0]]])
+        scene = PlayerDetector(person_network).look(stage)
+        boxes = [player.box_xyxy for player in scene.players] + scene.things_xyxy
+        assert box_overlaps(painted, np.array(boxes)).max() > 0.5
 
     def test_no_person_in_noise_or_in_tiny_pictures(self, person_network):
         noise = np.random.default_rng(0).integers(0, 255, (90, 160, 3), np.uint8)
