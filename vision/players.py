@@ -23,7 +23,7 @@ from av_sep.errors import ParameterError
 NETWORK_SIZE = 512  # pixels; the side of the square that the person network looks at
 PERSON_CLASS = 0  # of COCO-80
 THING_SHARES = (0.1, 0.6)  # a thing's shorter side, of the picture's, at least; and its area, of the picture's, at most
-MAX_INSIDE = 0.5  # of a thing's box inside a player's, from which it is what he wears, holds or sits on
+MAX_INSIDE = 0.3  # of a thing in a player's box, from which it is his: his coat, his chair, the bell that sticks out
 PADDING_GREY = 127  # the colour around letterboxed pictures
 
 # images float32 [1, 512, 512, 3], RGB 0..255 -> [1, num_boxes, 6]: x1, y1, x2, y2 in network pixels, score, COCO class.
@@ -80,8 +80,8 @@ class Scene:
 
     Attributes:
         players: persons, left to right.
-        things_xyxy: boxes in picture pixels of whatever else may stand there, surest first; none of them mostly inside
-            a player's box.
+        things_xyxy: boxes in picture pixels of whatever else may stand there, surest first; none of them a
+            player's own.
     """
 
     players: list[PlayerBox]

@@ -91,6 +91,7 @@ class TestPlayerDetector:
         network = make_network(
             (0, 192, 100, 320, 0.9, 0),  # a player
             (10, 200, 60, 300, 0.5, 27),  # in his hands
+            (70, 192, 140, 320, 0.5, 27),  # sticks out of his box
             (90, 192, 200, 320, 0.15, 56),  # a chair beside him
             (300, 200, 350, 312, 0.2, 0),  # a person too faint for one
             (302, 200, 352, 312, 0.12, 43),  # the same place, called something else
