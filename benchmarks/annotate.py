@@ -63,7 +63,7 @@ def measure_stages(film: Path, frames_per_second: float) -> tuple[int, dict[str,
     detector, watch = embedded_detector.EmbeddedDetector(), Stopwatch()
     frames = list(_first(film, frames_per_second, NUM_WARM_UP))
     detector.detect(frames)
-    detector.player_detector.detect = watch.timed("person boxes", detector.player_detector.detect)  # type: ignore
+    detector.player_detector.look = watch.timed("person boxes", detector.player_detector.look)  # type: ignore
     detector.classifier.classify = watch.timed("classifier", detector.classifier.classify)  # type: ignore
     embedded_detector.plan_views = watch.timed("cutting out", embedded_detector.plan_views)
     detect = watch.timed("detector", detector.detect_frame)

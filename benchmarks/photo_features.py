@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from stage_pictures import Photo, Stage, make_stages
 
-from vision.crops import crop_square, frame_views, player_views
+from vision.crops import crop_square, player_views
 from vision.efficientnet_lite0 import PICTURE_SIZE, load_efficientnet_lite0, scale_pictures
 from vision.players import PlayerDetector, box_overlaps, letterbox
 
@@ -32,7 +32,7 @@ class Features:
     Attributes:
         values: `[num_views, 1280]`.
         photos: `[num_views]`, position of the photo that each view shows.
-        kinds: `[num_views]`, "whole", "tile", "player", "random" or "stage".
+        kinds: `[num_views]`, "whole", "player", "random" or "stage".
     """
 
     values: np.ndarray
@@ -134,11 +134,11 @@ def random_view(picture: np.ndarray, boxes: Sequence[Sequence[float]], rng: np.r
 def make_views(picture: np.ndarray, players: PlayerDetector, rng: np.random.Generator) -> tuple[np.ndarray, list[str]]:
     """All views of a photo `[num_views, 224, 224, 3]` and their kinds."""
     found = sorted(players.detect(picture), key=lambda player: -player.confidence * np.ptp(player.box_xyxy))[:2]
-    whole, *tiles = frame_views(picture, PICTURE_SIZE)
+    whole, _ = letterbox(picture, PICTURE_SIZE)
     of_players = [view for player in found for view in player_views(picture, player.box_xyxy, PICTURE_SIZE)]
     randoms = [random_view(picture, [player.box_xyxy for player in found], rng) for _ in range(NUM_RANDOM_VIEWS)]
-    kinds = ["whole"] + ["tile"] * len(tiles) + ["player"] * len(of_players) + ["random"] * len(randoms)
-    return np.stack([whole, *tiles, *of_players, *randoms]), kinds
+    kinds = ["whole"] + ["player"] * len(of_players) + ["random"] * len(randoms)
+    return np.stack([whole, *of_players, *randoms]), kinds
 
 
 def extract_features(photos: Sequence[Photo], seed: int = SEED) -> Features:

@@ -126,7 +126,7 @@ def train_on(photos: Sequence[Photo], features: Features, chosen: np.ndarray, st
     """
     labels = np.array([CLASSES.index(photo.label) for photo in photos])
     counts = np.bincount(labels[chosen], minlength=len(CLASSES))
-    views = chosen[features.photos] & (features.kinds != "tile")  # a tile may miss the instrument
+    views = chosen[features.photos]
     owners = features.photos[views]
     shares = np.where(features.kinds[views] == "stage", STAGE_WEIGHT, 1.0)
     weights = shares / (np.bincount(owners, shares, minlength=len(photos))[owners] * counts[labels[owners]])

@@ -1,14 +1,13 @@
 """The detector shipped with the package: find the players, then judge what each of them plays.
 
-Pictures may also show an instrument and no person. So each frame gets one whole-frame detection, whose confidence for
-an instrument is the highest among the whole picture and, for long pictures without players, its square tiles; and the
-parts of the picture without players are searched for instruments. What is found there counts only where the classifier
-is very sure, since there are many such parts; its `player_confidence` is 0.
+Pictures may also show an instrument and no person, or a person whom the person network does not know for one. So each
+frame gets one whole-frame detection, and the other things that the network boxes, whatever it takes them for, are
+judged too. What is found there counts only where the classifier is fairly sure, since there are many such boxes; its
+`player_confidence` is 0.
 
 Instruments that look alike share their confidence, see `vision.lookalikes`.
 
-A frame costs one look of the person network and `MAX_VIEWS` of the classifier, all in one batch; where there are more
-than seven players, one more for each.
+A frame costs one look of the person network and at most `MAX_VIEWS` of the classifier, all in one batch.
 """
 
 from functools import partial
@@ -18,16 +17,16 @@ import numpy as np
 from av_sep.errors import ParameterError
 from av_sep.instruments import URMP_13, Taxonomy
 from av_sep.types import Detection, VideoFrame
-from vision.crops import plan_views, shrink_picture
+from vision.crops import ViewPlan, plan_views, shrink_picture
 from vision.detector import InstrumentDetector
 from vision.efficientnet_lite0 import PICTURE_SIZE
 from vision.instrument_classifier import OTHER, InstrumentClassifier
 from vision.lookalikes import spread_lookalikes
 from vision.players import PlayerBox, PlayerDetector
 
-MAX_VIEWS = 8  # judged in one frame, more only where more than seven players are seen
+MAX_VIEWS = 12  # judged in one frame
 MAX_PLAYERS = 10  # judged in one frame; an audience must not cost seconds
-MIN_REGION_CONFIDENCE = 0.8  # of an instrument without a player; lower ones are too often wrong
+MIN_CONFIDENCE_ALONE = 0.5  # of an instrument without a player; lower ones are too often wrong
 
 
 class EmbeddedDetector(InstrumentDetector):
@@ -63,20 +62,27 @@ class EmbeddedDetector(InstrumentDetector):
     def detect_frame(self, video_frame: VideoFrame) -> list[Detection]:
         """Players and instruments without a player from left to right, then the whole frame."""
         picture = shrink_picture(video_frame.picture)
-        players = _most_visible(self.player_detector.detect(picture))
-        plan = plan_views(picture, [player.box_xyxy for player in players], PICTURE_SIZE, MAX_VIEWS)
-        probabilities = spread_lookalikes(self._order(self.classifier.classify(plan.views)), self.taxonomy.names)
-        of_frame, of_players, of_regions = np.split(probabilities, np.cumsum([plan.num_whole, len(plan.players)]))
+        scene = self.player_detector.look(picture)
+        players = _most_visible(scene.players)
+        plan = plan_views(
+            picture, [player.box_xyxy for player in players], scene.things_xyxy, PICTURE_SIZE, MAX_VIEWS
+        )
+        of_frame, *of_boxes = self._judge(plan)
         make = partial(self._make_detection, video_frame, picture.shape)
         detections = [
-            make(player.box_xyxy, of_players[plan.players == number].mean(axis=0), player.confidence)
-            for number, player in enumerate(players)
+            make(player.box_xyxy, judged, player.confidence) for player, judged in zip(players, of_boxes)
         ]
-        alone = [make(box_xyxy, judged, 0.0) for box_xyxy, judged in zip(plan.regions_xyxy, of_regions)]
-        detections += _surest_regions(alone, {detection.instrument for detection in detections})
+        alone = [make(box, judged, 0.0) for box, judged in zip(scene.things_xyxy, of_boxes[len(players) :])]
+        detections += _surest_alone(alone, detections)
         detections.sort(key=lambda detection: detection.box_xyxy[0] + detection.box_xyxy[2])
         height, width = picture.shape[:2]
-        return [*detections, make((0.0, 0.0, float(width), float(height)), of_frame.max(axis=0))]
+        return [*detections, make((0.0, 0.0, float(width), float(height)), of_frame)]
+
+    def _judge(self, plan: ViewPlan) -> list[np.ndarray]:
+        """Confidences `[num_instruments + 1]` of the whole picture and of each box, the mean over its views."""
+        confidences = spread_lookalikes(self._order(self.classifier.classify(plan.views)), self.taxonomy.names)
+        num_boxes = plan.boxes.max(initial=-1) + 1
+        return [confidences[0], *(confidences[1:][plan.boxes == box].mean(axis=0) for box in range(num_boxes))]
 
     def _order(self, probabilities: np.ndarray) -> np.ndarray:
         """The classifier's probabilities in the taxonomy's order, what is not in it added to `other` (last)."""
@@ -117,13 +123,14 @@ def _most_visible(players: list[PlayerBox]) -> list[PlayerBox]:
     return sorted(players, key=visibility, reverse=True)[:MAX_PLAYERS]
 
 
-def _surest_regions(detections: list[Detection], played: set[str]) -> list[Detection]:
+def _surest_alone(alone: list[Detection], of_players: list[Detection]) -> list[Detection]:
     """At most one detection per instrument, and none of those that somebody is seen to play.
 
-    Neighbouring regions show parts of one instrument, and a long instrument sticks out of its player's box.
+    Boxes beside one another show parts of one instrument, and a long instrument sticks out of its player's box.
     """
+    played = {detection.instrument for detection in of_players if detection.confidence >= MIN_CONFIDENCE_ALONE}
     surest: dict[str, Detection] = {}
-    for detection in sorted(detections, key=lambda detection: detection.confidence):
-        if detection.confidence >= MIN_REGION_CONFIDENCE and detection.instrument not in {OTHER, *played}:
+    for detection in sorted(alone, key=lambda detection: detection.confidence):
+        if detection.confidence >= MIN_CONFIDENCE_ALONE and detection.instrument not in {OTHER, *played}:
             surest[detection.instrument] = detection
     return list(surest.values())

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vision.crops import MAX_SIDE, crop_square, frame_views, plan_views, player_views, region_boxes, shrink_picture
+from vision.crops import MAX_SIDE, crop_square, plan_views, player_views, shrink_picture
 
 
 @pytest.fixture
@@ -35,72 +35,39 @@ def test_player_views_show_the_whole_player_and_closer_his_upper_part(ramp):
     assert close[..., 0].min() > 80 and close[..., 0].max() < 130
 
 
-def test_square_picture_has_one_view_and_a_long_one_tiles_along_it(ramp):
-    assert frame_views(np.ascontiguousarray(ramp[:, :100]), 64).shape == (1, 64, 64, 3)
-    views = frame_views(ramp, 100)
-    np.testing.assert_array_equal(views[1], ramp[:, :100])
-    np.testing.assert_array_equal(views[2], ramp[:, 50:150])
-    np.testing.assert_array_equal(views[3], ramp[:, 100:])
-    turned = frame_views(np.ascontiguousarray(ramp.transpose(1, 0, 2)), 100)
-    np.testing.assert_array_equal(turned[3], ramp[:, 100:].transpose(1, 0, 2))
-
-
-def test_regions_cover_the_picture_where_nobody_is(ramp):
-    boxes = np.array(region_boxes(ramp, [], 99))
-    assert len(boxes) == 10  # 60 pixels wide, 2 rows 40 apart, 5 columns 35 apart
-    np.testing.assert_allclose(boxes[:3, :2], [[0, 0], [35, 0], [70, 0]])
-    np.testing.assert_allclose(boxes[-1], [140, 40, 200, 100])
-    beside = region_boxes(ramp, [(80, 40, 100, 60)], 99)
-    assert [box for box in map(tuple, boxes) if box not in beside] == [
-        (35, 0, 95, 60), (70, 0, 130, 60), (35, 40, 95, 100), (70, 40, 130, 100)
-    ]  # fmt: skip
-
-
-def test_a_wall_is_no_region():
-    picture = np.full((100, 200, 3), 90, np.uint8)
-    picture[:, 180:] += np.random.default_rng(0).integers(0, 99, (100, 20, 3), np.uint8)
-    assert {box[0] for box in region_boxes(picture, [], 99)} == {140.0}
-    assert region_boxes(picture[:1, :1], [], 99) == []
-
-
-def test_the_thinnest_picture_has_views():
-    assert frame_views(np.zeros((1, 50, 3), np.uint8), 224).shape == (4, 224, 224, 3)
-
-
-def test_of_many_regions_those_of_the_highest_contrast_are_taken():
-    picture = np.random.default_rng(0).integers(60, 120, (100, 200, 3), np.uint8)
-    picture[:, :60] += 90 * (np.arange(60) % 2).astype(np.uint8)[:, None]
-    assert {box[0] for box in region_boxes(picture, [], 2)} == {0.0}
-    assert region_boxes(picture, [], 0) == []
-
-
 class TestPlan:
-    def test_all_players_first_then_closer_then_the_parts_without_players(self, ramp):
-        boxes = [(10, 10, 40, 90), (50, 20, 70, 80)]
-        plan = plan_views(ramp, boxes, 64, 7)
-        assert plan.views.shape == (7, 64, 64, 3) and plan.num_whole == 1
-        np.testing.assert_array_equal(plan.players, [0, 1, 0, 1])
-        for view, (player, close) in zip(plan.views[1:5], [(0, 0), (1, 0), (0, 1), (1, 1)]):
-            np.testing.assert_array_equal(view, player_views(ramp, boxes[player], 64)[close])
-        assert plan.regions_xyxy == region_boxes(ramp, boxes, 2) and len(plan.regions_xyxy) == 2
-        for view, (x1, y1, x2, y2) in zip(plan.views[5:], plan.regions_xyxy):
-            np.testing.assert_array_equal(view, crop_square(ramp, ((x1 + x2) / 2, (y1 + y2) / 2), x2 - x1, 64))
+    PLAYERS = [(10, 10, 40, 90), (50, 20, 70, 80)]
+    THINGS = [(100, 20, 150, 80), (160, 10, 190, 60), (0, 0, 30, 30)]
 
-    def test_where_there_is_no_room_every_player_is_seen_and_the_first_closer(self, ramp):
-        boxes = [(10, 10, 40, 90), (50, 20, 70, 80), (90, 20, 120, 80)]
-        plan = plan_views(ramp, boxes, 64, 5)
-        np.testing.assert_array_equal(plan.players, [0, 1, 2, 0])
-        assert len(plan.views) == 5 and plan.regions_xyxy == []
+    @pytest.mark.parametrize(
+        "max_views, boxes",
+        [
+            (99, [0, 1, 0, 1, 2, 3, 4, 2, 3, 4]),  # players, closer, things, closer
+            (9, [0, 1, 0, 1, 2, 3, 4, 2]),
+            (7, [0, 1, 0, 1, 2, 3]),
+            (4, [0, 1, 0]),
+            (1, [0, 1]),  # no player is left out for want of room
+        ],
+    )
+    def test_players_first_then_things_as_far_as_there_is_room(self, ramp, max_views, boxes):
+        plan = plan_views(ramp, self.PLAYERS, self.THINGS, 64, max_views)
+        np.testing.assert_array_equal(plan.boxes, boxes)
+        assert plan.views.shape == (1 + len(boxes), 64, 64, 3)
 
-    def test_without_players_there_are_tiles_and_regions(self, ramp):
-        plan = plan_views(ramp, [], 64, 12)
-        np.testing.assert_array_equal(plan.views[:4], frame_views(ramp, 64))
-        assert (plan.num_whole, len(plan.players), len(plan.regions_xyxy)) == (4, 0, 8)
+    def test_each_view_shows_its_box_the_second_time_closer(self, ramp):
+        plan = plan_views(ramp, self.PLAYERS, self.THINGS, 64, 99)
+        for box, coordinates in enumerate(self.PLAYERS + self.THINGS):
+            views = plan.views[1:][plan.boxes == box]
+            np.testing.assert_array_equal(views, player_views(ramp, coordinates, 64))
 
-    def test_no_player_is_left_out_for_want_of_room(self, ramp):
-        plan = plan_views(ramp, [(10 * i, 10, 10 * i + 30, 90) for i in range(6)], 64, 4)
-        np.testing.assert_array_equal(plan.players, np.arange(6))
-        assert (len(plan.views), plan.regions_xyxy) == (7, [])
+    def test_the_first_view_is_the_whole_picture(self, ramp):
+        (view,) = plan_views(ramp, [], [], 100, 12).views
+        assert (view[:25] == 127).all() and (view[75:] == 127).all()
+        means = ramp.reshape(50, 2, 100, 2, 3).mean(axis=(1, 3))
+        np.testing.assert_allclose(view[25:75], means, atol=0.51)
+
+    def test_the_thinnest_picture_has_a_view(self):
+        assert plan_views(np.zeros((1, 50, 3), np.uint8), [], [], 224, 12).views.shape == (1, 224, 224, 3)
 
 
 class TestShrinking:

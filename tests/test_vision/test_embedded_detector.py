@@ -9,19 +9,19 @@ from av_sep.instruments import MUSDB_4, URMP_13, Taxonomy
 from av_sep.types import VideoFrame
 from vision.embedded_detector import MAX_PLAYERS, MAX_VIEWS, EmbeddedDetector
 from vision.labels import pool_detections
-from vision.players import PlayerBox, PlayerDetector
+from vision.players import PlayerBox, PlayerDetector, Scene
 
 SQUARE = np.zeros((100, 100, 3), np.uint8)
 
 
-class KnownPlayers:
-    """Finds the same players in every picture."""
+class KnownScene:
+    """Finds the same players and things in every picture."""
 
-    def __init__(self, *players):
-        self.players = list(players)
+    def __init__(self, *players, things=()):
+        self.scene = Scene(list(players), list(things))
 
-    def detect(self, picture):
-        return self.players
+    def look(self, picture):
+        return self.scene
 
 
 class RednessClassifier:
@@ -35,8 +35,8 @@ class RednessClassifier:
         return probabilities.astype(np.float32)
 
 
-def detect_in(picture, *players, taxonomy=URMP_13):
-    detector = EmbeddedDetector(taxonomy, KnownPlayers(*players), RednessClassifier())
+def detect_in(picture, *players, things=(), taxonomy=URMP_13):
+    detector = EmbeddedDetector(taxonomy, KnownScene(*players, things=things), RednessClassifier())
     return detector.detect_frame(VideoFrame(2.5, picture))
 
 
@@ -60,7 +60,7 @@ class TestBookkeeping:
             instruments = ("violin", "viola")
 
         picture = SQUARE + np.array([51, 153, 0], np.uint8)
-        (whole,) = EmbeddedDetector(URMP_13, KnownPlayers(), Undecided()).detect_frame(VideoFrame(0.0, picture))
+        (whole,) = EmbeddedDetector(URMP_13, KnownScene(), Undecided()).detect_frame(VideoFrame(0.0, picture))
         violin, viola = whole.label_confidences[:2]
         # The viola is a third as likely; a violin has 1.5 times its odds to begin with.
         assert (violin, viola) == pytest.approx((0.6, 0.8 / (1 + 1.5 * 3**0.3))) and violin + viola > 0.8
@@ -71,26 +71,34 @@ class TestBookkeeping:
         assert player.instrument == whole.instrument == "other"
         assert player.confidence == pytest.approx(1.0) and max(player.label_confidences) == 0.0
 
-    def test_a_small_instrument_in_a_wide_picture_is_seen_in_its_tile(self):
-        picture = np.zeros((100, 400, 3), np.uint8)
-        picture[:, 300:, 0] = 255
-        (whole,) = detect_in(picture)
-        assert whole.instrument == "horn" and whole.confidence == pytest.approx(1.0, abs=0.01)
-
     def test_an_instrument_that_nobody_holds_is_found_beside_a_player(self):
         picture = np.zeros((100, 200, 3), np.uint8)
-        picture[:98, 142:, 0] = 255  # a horn that fills the rightmost regions
+        picture[:, 105:, 0] = 230  # a horn
         picture[:, :60, 1] = 230  # an oboe
-        player, horn, whole = detect_in(picture, PlayerBox((0, 0, 50, 100), 0.9))
+        things = [(140, 10, 190, 90), (70, 20, 120, 80)]
+        player, horn, whole = detect_in(picture, PlayerBox((0, 0, 50, 100), 0.9), things=things)
         assert (player.instrument, horn.instrument) == ("oboe", "horn")
-        assert horn.box_xyxy == (140, 40, 200, 100) and horn.confidence > 0.9
+        assert horn.box_xyxy == things[0] and horn.confidence == pytest.approx(0.9, abs=0.01)
         assert horn.player_confidence == 0.0 and not horn.whole_frame and whole.whole_frame
 
-    def test_the_same_instrument_beside_its_player_is_his(self):
+    @pytest.mark.parametrize("redness, found", [(120, []), (140, ["horn"])])
+    def test_what_nobody_holds_must_be_an_instrument_more_likely_than_not(self, redness, found):
+        picture = SQUARE + np.array([redness, 0, 0], np.uint8)
+        *alone, _ = detect_in(picture, things=[(10, 10, 60, 60)])
+        assert [detection.instrument for detection in alone] == found
+
+    def test_parts_of_one_instrument_are_one_and_the_surest_is_it(self):
         picture = np.zeros((100, 200, 3), np.uint8)
-        picture[:98, 2:, 0] = 255
-        player, whole = detect_in(picture, PlayerBox((30, 20, 60, 80), 0.9))
-        assert (player.instrument, player.player_confidence, whole.instrument) == ("horn", 0.9, "horn")
+        picture[:, :100, 0], picture[:, 100:, 0] = 180, 240
+        horn, _ = detect_in(picture, things=[(20, 20, 70, 70), (130, 20, 180, 70)])
+        assert horn.box_xyxy == (130, 20, 180, 70)
+
+    @pytest.mark.parametrize("redness, num_horns", [(100, 1), (250, 0)])
+    def test_the_same_instrument_beside_its_player_is_his_if_he_is_surely_one(self, redness, num_horns):
+        picture = np.zeros((100, 200, 3), np.uint8)
+        picture[:, :100, 0], picture[:, 100:, 0] = redness, 250
+        *detections, _ = detect_in(picture, PlayerBox((30, 20, 60, 80), 0.9), things=[(130, 20, 180, 70)])
+        assert [detection.player_confidence for detection in detections] == [0.9] + num_horns * [0.0]
 
     def test_a_smaller_taxonomy_is_reported_in_its_order_and_the_rest_is_other(self):
         pair = Taxonomy("pair", (URMP_13.instruments[10], URMP_13.instruments[0]))
@@ -101,21 +109,23 @@ class TestBookkeeping:
 
     def test_a_taxonomy_it_cannot_see_is_refused(self):
         with pytest.raises(ParameterError, match=r"at least one of oboe, horn.*Received: musdb4"):
-            EmbeddedDetector(MUSDB_4, KnownPlayers(), RednessClassifier())
+            EmbeddedDetector(MUSDB_4, KnownScene(), RednessClassifier())
 
-    @pytest.mark.parametrize("num_players, num_views", [(0, 8), (1, 8), (3, 8), (5, 8), (7, 8), (9, 10), (30, 11)])
-    def test_a_frame_costs_eight_views_in_one_batch(self, num_players, num_views, monkeypatch):
+    @pytest.mark.parametrize(
+        "num_players, num_things, num_views", [(0, 0, 1), (1, 0, 3), (0, 4, 9), (2, 9, 12), (7, 9, 12), (30, 30, 12)]
+    )
+    def test_a_frame_costs_twelve_views_at_most_in_one_batch(self, num_players, num_things, num_views, monkeypatch):
         batches = []
         classify = RednessClassifier.classify
         monkeypatch.setattr(
             RednessClassifier, "classify", lambda self, views: batches.append(len(views)) or classify(self, views)
         )
         crowd = [PlayerBox((float(i), 0.0, i + 10.0 + i, 50.0), 0.5) for i in range(num_players)]
-        picture = np.random.default_rng(0).integers(0, 255, (100, 220, 3), np.uint8)
-        detections = detect_in(picture, *crowd)
-        assert batches == [num_views] and MAX_VIEWS == 8
+        things = [(0.0, float(i), 50.0, i + 50.0) for i in range(num_things)]
+        detections = detect_in(np.zeros((100, 220, 3), np.uint8), *crowd, things=things)
         seen = [detection.box_xyxy[0] for detection in detections if detection.player_confidence == 0.5]
         assert seen == list(range(num_players))[-MAX_PLAYERS:]  # the largest of a crowd
+        assert batches == [num_views] and num_views <= MAX_VIEWS
 
     def test_boxes_in_a_large_picture_are_in_its_own_pixels(self):
         picture = np.zeros((1000, 4001, 3), np.uint8)
@@ -132,7 +142,7 @@ class TestBookkeeping:
                 taken.append(time)
                 yield VideoFrame(float(time), SQUARE)
 
-        detector = EmbeddedDetector(URMP_13, KnownPlayers(), RednessClassifier())
+        detector = EmbeddedDetector(URMP_13, KnownScene(), RednessClassifier())
         stream = detector.iter_detections(frames())
         frame, detections = next(stream)
         assert taken == [0] and frame.time_seconds == 0.0 and len(detections) == 1

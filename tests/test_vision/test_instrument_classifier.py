@@ -8,10 +8,10 @@ import pytest
 
 from av_sep.errors import ParameterError
 from av_sep.instruments import URMP_13
-from vision.crops import frame_views
 from vision.efficientnet_lite0 import scale_pictures
 from vision.instrument_classifier import HeadWeights, InstrumentClassifier, build_instrument_classifier
 from vision.instrument_head import InstrumentHead
+from vision.players import letterbox
 
 RNG = np.random.default_rng(5)
 
@@ -84,7 +84,7 @@ class TestClassifier:
     # Keras 3 copies TensorFlow variables in a way that NumPy 2.4 warns about.
     @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
     def test_saved_model_gives_the_same_answers(self, shipped_model, tmp_path, portrait):
-        views = scale_pictures(frame_views(portrait, 224))
+        views = scale_pictures(letterbox(portrait, 224)[0][None])
         shipped_model.save(tmp_path / "classifier.keras")
         loaded = keras.models.load_model(tmp_path / "classifier.keras")
         np.testing.assert_allclose(loaded.predict_on_batch(views), shipped_model.predict_on_batch(views), atol=1e-6)

@@ -4,8 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
+from av_sep.datasets.synthetic.backdrops import draw_backdrop
+from av_sep.datasets.synthetic.drawn_players import draw_player
+from av_sep.datasets.synthetic.layers import lay_over, resized
 from av_sep.errors import ParameterError
-from vision.players import PlayerDetector, box_overlaps, letterbox, suppress_overlaps
+from vision.players import PlayerDetector, box_overlaps, letterbox, shared_areas, suppress_overlaps
 
 
 def make_network(*rows):
@@ -50,6 +53,10 @@ class TestLetterbox:
 
 
 class TestOverlaps:
+    def test_shared_areas_by_hand(self):
+        shared = shared_areas([[0, 0, 10, 10], [5, 5, 5, 5]], [[0, 0, 10, 10], [5, -2, 15, 4], [20, 20, 30, 30]])
+        np.testing.assert_array_equal(shared, [[100, 20, 0], [0, 0, 0]])
+
     def test_by_hand(self):
         boxes = [[0, 0, 10, 10], [5, 5, 5, 5]]
         others = [[0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30]]
@@ -80,9 +87,34 @@ class TestPlayerDetector:
         np.testing.assert_allclose(players[1].box_xyxy, (300 * scale, 8 * scale, 400 * scale, 120 * scale))
         assert [player.confidence for player in players] == pytest.approx([0.4, 0.9])
 
+    def test_things_are_faint_boxes_of_any_kind_that_are_no_players(self):
+        network = make_network(
+            (0, 192, 100, 320, 0.9, 0),  # a player
+            (10, 200, 60, 300, 0.5, 27),  # in his hands
+            (70, 192, 140, 320, 0.5, 27),  # sticks out of his box
+            (90, 192, 200, 320, 0.15, 56),  # a chair beside him
+            (300, 200, 350, 312, 0.2, 0),  # a person too faint for one
+            (302, 200, 352, 312, 0.12, 43),  # the same place, called something else
+            (400, 200, 450, 312, 0.05, 56),  # too unsure
+            (400, 200, 409, 312, 0.5, 56),  # too narrow: 7 pixels of 100
+            (10, 192, 512, 320, 0.5, 56),  # the whole stage
+        )
+        scene = PlayerDetector(network).look(np.zeros((100, 400, 3), np.uint8))
+        scale = 400 / 512
+        assert [player.confidence for player in scene.players] == pytest.approx([0.9])
+        np.testing.assert_allclose(
+            scene.things_xyxy, [(300 * scale, 8 * scale, 350 * scale, 120 * scale), (90 * scale, 0, 200 * scale, 100)]
+        )
+
+    def test_nothing_in_sight(self):
+        scene = PlayerDetector(make_network()).look(np.zeros((100, 400, 3), np.uint8))
+        assert (scene.players, scene.things_xyxy) == ([], [])
+
     def test_threshold_outside_its_range_is_refused(self):
         with pytest.raises(ParameterError, match="Received: min_confidence=3"):
             PlayerDetector(min_confidence=3)
+        with pytest.raises(ParameterError, match="Received: min_thing_confidence=-1"):
+            PlayerDetector(min_thing_confidence=-1)
 
     def test_finds_the_one_person_of_a_portrait(self, portrait, person_network):
         players = PlayerDetector(person_network).detect(portrait)
@@ -101,6 +133,18 @@ class TestPlayerDetector:
         x1, y1, x2, y2 = players[0].box_xyxy
         assert (x1 + x2) / 2 == pytest.approx(left + 128, abs=25)
         assert y1 == pytest.approx(top, abs=30) and y2 == pytest.approx(top + 300, abs=30)
+
+    @pytest.mark.parametrize("instrument", ["violin", "cello", "flute", "tuba"])
+    def test_who_is_drawn_on_a_stage_is_boxed_as_a_player_or_a_thing(self, person_network, instrument):
+        rng = np.random.default_rng(3)
+        layer = draw_player(instrument, rng).strokes[0]
+        layer = resized(layer, 220 / layer.shape[0])
+        stage = draw_backdrop(640, 360, rng)
+        lay_over(stage, layer, 260, 120)
+        painted = np.array([[260, 120, 260 + layer.shape[1], 120 + layer.shape[0]]])
+        scene = PlayerDetector(person_network).look(stage)
+        boxes = [player.box_xyxy for player in scene.players] + scene.things_xyxy
+        assert box_overlaps(painted, np.array(boxes)).max() > 0.5
 
     def test_no_person_in_noise_or_in_tiny_pictures(self, person_network):
         noise = np.random.default_rng(0).integers(0, 255, (90, 160, 3), np.uint8)
