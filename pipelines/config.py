@@ -91,7 +91,7 @@ class SeparateConfig:
         all_instruments: assume that any instrument may play.
         labels: who else says what plays: "video", "audio" (a tagger that listens) or "both", as
             `pipelines.witnesses.fuse` joins them; sound alone has only "audio" to go by. None for whom
-            `pipelines.witnesses.default_witnesses` names, and nobody where there is sound alone.
+            `pipelines.witnesses.default_witnesses` names, sound adding to what is seen where anything is.
         model: name of a packaged model or path of a `.keras` file; one of a joint model looks as well.
         detector: as `pipelines.joint.files.open_detector` takes it; None for the joint model's own eyes, or "embedded".
         threshold: confidence in [0, 1] that a seen instrument must reach; None for the detector's own.

@@ -144,7 +144,8 @@ class SeparationRunner:
         if info.has_video and self.witnesses != "audio":
             sighting = self.looker.look(path, info, progress)
         labels = sighting.labels if sighting else None
-        if self.witnesses != "video":
+        # Unasked, the sound only adds to what is seen: by ear alone a harp is taken for a cello.
+        if self.config.labels in ("audio", "both") or (self.witnesses == "both" and labels and labels.instruments):
             labels = self._with_sound(labels, path, progress)
         assert labels is not None, "there is a witness in every case"
         if not labels.instruments:
@@ -268,8 +269,9 @@ def _nothing_found(labels: InstrumentLabels, path: Path) -> str:
     if confidence < WORTH_NAMING:
         best, advice = "nothing is like one of them", ""
     else:
-        best, advice = f"best guess: {labels.taxonomy[likeliest]}, {confidence:.2f}", ", or lower --threshold"
+        best, advice = f"best guess: {labels.taxonomy[likeliest]}, {confidence:.2f}", ", lower --threshold"
     return (
         f"No instrument of the {len(labels.taxonomy)} was found with a confidence of {labels.threshold:.2f} or more"
-        f" ({best}). Name them with --instruments, e.g. --instruments vn,vc{advice}. Received: {path}"
+        f" ({best}). Name them with --instruments, e.g. --instruments vn,vc{advice}, or have them guessed by ear with"
+        f" --labels audio. Received: {path}"
     )

@@ -38,7 +38,7 @@ from pipelines.joint.files import is_joint
 from pipelines.progress import Progress, silent
 
 WITNESSES = ("video", "audio", "both")
-DEFAULT_HEARD_THRESHOLD = 0.25
+DEFAULT_HEARD_THRESHOLD = 0.35
 FUSED_THRESHOLD = 0.5
 MAX_HEARD_WITHOUT_PICTURE = 5
 SHARE_OF_SUREST = 0.5  # of the surest instrument's confidence; by sound alone
@@ -60,7 +60,7 @@ class FusionRule:
     """
 
     seen_at_least: float = 0.5
-    unseen_against: float = 1.0
+    unseen_against: float = 0.5
     heard_for: float = 4.0
     heard_against: float = 1.5
     max_heard_alone: int = 2

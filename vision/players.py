@@ -24,6 +24,7 @@ NETWORK_SIZE = 512  # pixels; the side of the square that the person network loo
 PERSON_CLASS = 0  # of COCO-80
 THING_SHARES = (0.1, 0.6)  # a thing's shorter side, of the picture's, at least; and its area, of the picture's, at most
 MAX_INSIDE = 0.3  # of a thing in a player's box, from which it is his: his coat, his chair, the bell that sticks out
+BELOW_SHARE = 0.5  # of a player's box that is his as well below it: boxes often end where an instrument covers the legs
 PADDING_GREY = 127  # the colour around letterboxed pictures
 
 # images float32 [1, 512, 512, 3], RGB 0..255 -> [1, num_boxes, 6]: x1, y1, x2, y2 in network pixels, score, COCO class.
@@ -243,7 +244,9 @@ def _things_alone(boxes_xyxy: np.ndarray, players_xyxy: np.ndarray, height: int,
     sides = boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]
     least_side, most_area = THING_SHARES
     useful = (sides.min(axis=1) >= least_side * min(height, width)) & (sides.prod(axis=1) <= most_area * height * width)
-    inside = shared_areas(boxes_xyxy, players_xyxy).max(axis=1, initial=0.0) >= MAX_INSIDE * sides.prod(axis=1)
+    own_xyxy = np.array(players_xyxy)
+    own_xyxy[:, 3] += BELOW_SHARE * (own_xyxy[:, 3] - own_xyxy[:, 1])
+    inside = shared_areas(boxes_xyxy, own_xyxy).max(axis=1, initial=0.0) >= MAX_INSIDE * sides.prod(axis=1)
     return boxes_xyxy[useful & ~inside]
 
 

@@ -81,6 +81,9 @@ def _read_detected(task: TrackTask) -> InstrumentLabels | None:
     hearing = read_kept(task.hearing_path, task.hearing_key()) if seen and _listens(task) else None
     if seen is None or hearing is None or hearing["heard"] is None:
         return None if seen is None else seen.labels
+    if task.config.witnesses is None and not seen.labels.instruments:
+        # As in `separate`, the sound only adds to what is seen unless it is asked.
+        return seen.labels
     return fuse(seen.labels, labels_from_json(hearing["heard"]))
 
 

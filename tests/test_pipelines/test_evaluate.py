@@ -252,6 +252,7 @@ def test_detected_labels_come_from_the_film_and_their_cost_is_told(tmp_path):
     assert list(detected["instrument"]) == ["violin", "cello", "trumpet"] and (detected["status"] == "present").all()
     cost = pd.read_csv(done.output / "label_cost.csv").set_index("system")
     assert cost.loc["wiener", "median"] == 0 and cost.loc["wiener", "count"] == 3
+    assert (done.output / "work" / "demo" / "heard.json").exists()
     seen = pd.read_csv(done.output / "vision_by_instrument.csv").set_index("instrument")
     assert seen.loc["trumpet", "true_positives"] == 1 and seen.loc["tuba", "true_positives"] == 0
     assert "Labels by family" in done.page.read_text()

@@ -182,6 +182,25 @@ def test_sound_alone_can_be_judged_by_ear(tmp_path):
         assert set(result.stems) == set(manifest["labels"]["instruments"]) and result.report.exists()
 
 
+def test_film_is_seen_and_heard_unless_somebody_else_is_asked(tmp_path):
+    demo = Path(__file__).parents[2] / "examples" / "demo" / "demo.mp4"
+    settings = {"model": "wiener", "dry_run": True, "frames_per_second": 0.1}
+    unasked, both, eyes = (
+        av_sep.separate(demo, tmp_path, labels=labels, **settings).labels for labels in (None, "both", "video")
+    )
+    assert (unasked.threshold, both.threshold, eyes.threshold) == (0.5, 0.5, 0.4)
+    np.testing.assert_array_equal(unasked.label_vector, both.label_vector)
+    assert unasked.instruments == both.instruments and {"violin", "cello", "trumpet"} <= set(unasked.instruments)
+
+
+def test_ears_alone_do_not_judge_a_film_unless_they_are_asked(film, duet, tmp_path):
+    # Its sound is judged by ear where somebody wants it so; its picture shows nobody.
+    heard = av_sep.separate(film, tmp_path, model="wiener", dry_run=True, labels="audio", threshold=0).labels
+    assert heard.label_vector.max() > 0
+    with pytest.raises(ParameterError, match="No instrument of the 13 was found.*by ear with --labels audio"):
+        av_sep.separate(film, tmp_path, model="wiener", dry_run=True)
+
+
 def test_silence_names_nobody(tmp_path):
     write_audio(tmp_path / "silence.wav", np.zeros((20_000, 1), np.float32), 22050)
     with pytest.raises(ParameterError, match=r"No instrument of the 13 was found .*nothing is like one of them"):

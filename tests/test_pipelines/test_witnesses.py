@@ -13,7 +13,7 @@ from av_sep.errors import MediaError, ParameterError
 from av_sep.instruments import MUSDB_4, URMP_13
 from av_sep.media import write_audio
 from av_sep.types import InstrumentLabels
-from pipelines.witnesses import FusionRule, fuse, labels_from_confidences, labels_from_sound
+from pipelines.witnesses import FusionRule, default_witnesses, fuse, labels_from_confidences, labels_from_sound
 
 RULE = FusionRule()
 SEEN_THRESHOLD, HEARD_THRESHOLD = 0.4, 0.4
@@ -30,6 +30,15 @@ def seen(players=(), **confidences):
 def heard(other=0.05, **confidences):
     vector = np.array([confidences.get(name, other) for name in URMP_13.names], np.float32)
     return labels_from_confidences(URMP_13.names, vector, HEARD_THRESHOLD)
+
+
+@pytest.mark.parametrize(
+    ("detector", "witnesses"),
+    [("embedded", "both"), ("hub:https://tfhub.dev/x", "both"), ("labels:cast.json", "video"),
+     ("embedded,labels:cast.json", "video")],
+)  # fmt: skip
+def test_nobody_is_asked_besides_labels_that_somebody_gave(detector, witnesses):
+    assert default_witnesses(detector) == witnesses
 
 
 def test_confidence_is_the_sum_of_both_log_odds():

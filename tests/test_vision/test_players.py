@@ -106,6 +106,16 @@ class TestPlayerDetector:
             scene.things_xyxy, [(300 * scale, 8 * scale, 350 * scale, 120 * scale), (90 * scale, 0, 200 * scale, 100)]
         )
 
+    def test_what_stands_before_a_players_legs_is_his(self):
+        network = make_network(
+            (100, 100, 200, 250, 0.9, 0),  # a player, boxed to his knees
+            (110, 245, 190, 325, 0.2, 56),  # a cello's body below
+            (110, 330, 190, 410, 0.2, 56),  # further down than his legs reach
+            (210, 245, 290, 325, 0.2, 56),  # as far down, but beside him
+        )
+        scene = PlayerDetector(network).look(np.zeros((512, 512, 3), np.uint8))
+        assert sorted(scene.things_xyxy) == [(110, 330, 190, 410), (210, 245, 290, 325)]
+
     def test_nothing_in_sight(self):
         scene = PlayerDetector(make_network()).look(np.zeros((100, 400, 3), np.uint8))
         assert (scene.players, scene.things_xyxy) == ([], [])
