@@ -17,8 +17,6 @@ from av_sep.errors import ParameterError
 
 # Of a full-scale sine's magnitude: -80 dB is where the picture turns from linear to logarithmic.
 LOG_GAIN = 1e4
-# Keeps the logarithm of an empty slot's label finite.
-SMALLEST_LABEL = 1e-6
 
 
 def band_centres_hz(num_bands: int, bands_per_octave: int, lowest_hz: float) -> np.ndarray:
@@ -231,20 +229,17 @@ class ActiveSlots(keras.layers.Layer):
 class SlotMasks(keras.layers.Layer):
     """Shares of the slots in each band, from logits of all sources.
 
-    `([batch, stft_frames, num_bands, num_sources], slots [batch, num_slots, num_sources], labels [batch,
-    num_sources])` -> `[batch, stft_frames, num_bands, num_slots]`: adding up to 1 over the occupied slots, exactly 0
-    for the others. A label is how likely its source plays, and so the prior odds of its share: a source that is half
-    as likely to be there as another gets half as much of what speaks for both alike.
+    `([batch, stft_frames, num_bands, num_sources], slots [batch, num_slots, num_sources])` -> `[batch, stft_frames,
+    num_bands, num_slots]`: adding up to 1 over the occupied slots, exactly 0 for the others.
     """
 
-    def call(self, logits, slots, labels):
+    def call(self, logits, slots):
         slots = ops.cast(slots, logits.dtype)
         chosen = ops.matmul(logits, ops.transpose(slots, (0, 2, 1))[:, None])
         occupied = ops.max(slots, axis=2)[:, None, None, :]
-        labels = ops.max(slots * ops.cast(labels, logits.dtype)[:, None], axis=2)[:, None, None, :]
-        return shares_of_active(chosen + ops.log(ops.maximum(labels, SMALLEST_LABEL)), occupied)
+        return shares_of_active(chosen, occupied)
 
-    def compute_output_shape(self, logits_shape, slots_shape, labels_shape):
+    def compute_output_shape(self, logits_shape, slots_shape):
         return (*logits_shape[:-1], slots_shape[1])
 
 

@@ -207,7 +207,7 @@ def _separate(mixture, label_vector, options):
     else:
         num_slots = options["num_slots"] or len(options["source_names"])
         slots = ActiveSlots(num_slots, name="slots", dtype="float32")(label_vector)
-        masks = SlotMasks(name="masks", dtype="float32")(logits, slots, label_vector)
+        masks = SlotMasks(name="masks", dtype="float32")(logits, slots)
     waveforms = BandMaskedWaveforms(**sizes, **bands, name="waveforms", dtype="float32")
     estimates = waveforms(masks, spectrum, mixture)
     return estimates if slots is None else FromSlots(name="sources", dtype="float32")(estimates, slots)

@@ -36,7 +36,7 @@ for name in LOSSES:
     options = {"resolutions": [[64, 40, 8]]} if name == "mr_stft" else {}
     outputs[name] = float(make_loss(name, **options)(inputs["references"], inputs["estimates"]))
 logits, weights = inputs["logits"], inputs["weights"]
-outputs["SlotMasks"] = jax.grad(lambda x: (weights * SlotMasks()(x, np.eye(3)[None], np.ones((1, 3)))).sum())(logits)
+outputs["SlotMasks"] = jax.grad(lambda x: (weights * SlotMasks()(x, np.eye(3)[None])).sum())(logits)
 outputs["SoftmaxMasks"] = jax.grad(lambda x: (weights[:, None] * SoftmaxMasks(3)(x, np.ones((1, 3)))).sum())(logits)
 np.savez(folder / "outputs.npz", **outputs)
 """

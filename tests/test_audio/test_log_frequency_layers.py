@@ -235,14 +235,14 @@ def logits(rng):
     return (3 * rng.normal(size=(5, 7, 6, 4))).astype(np.float32)
 
 
-def shares(logits, slots, labels):
-    """Labels times exponentials of logits over the occupied slots of each item, divided by their sum, float64."""
+def shares(logits, slots):
+    """Softmax over the occupied slots of each item, float64."""
     masks = np.zeros((*logits.shape[:-1], slots.shape[1]))
     for item, rows in enumerate(slots):
         occupied = np.flatnonzero(rows.any(axis=1))
         if len(occupied):
             chosen = logits[item][..., rows[occupied].argmax(axis=1)].astype(np.float64)
-            exponentials = (slots[item][occupied] @ labels[item]) * np.exp(chosen - chosen.max(axis=-1, keepdims=True))
+            exponentials = np.exp(chosen - chosen.max(axis=-1, keepdims=True))
             masks[item][..., occupied] = exponentials / exponentials.sum(axis=-1, keepdims=True)
     return masks
 
@@ -250,8 +250,8 @@ def shares(logits, slots, labels):
 @pytest.mark.parametrize("num_slots", (1, 2, 4))
 def test_occupied_slots_share_every_band(logits, assert_everywhere, num_slots):
     slots = slots_of(LABELS, num_slots)
-    assert_everywhere(SlotMasks(), [logits, slots, LABELS], shares(logits, slots, LABELS), atol=1e-6)
-    masks = np.asarray(SlotMasks()(logits, slots, LABELS))
+    assert_everywhere(SlotMasks(), [logits, slots], shares(logits, slots), atol=1e-6)
+    masks = np.asarray(SlotMasks()(logits, slots))
     np.testing.assert_array_equal(np.moveaxis(masks, -1, 1)[~slots.any(axis=2)], 0)
 
 
@@ -259,32 +259,24 @@ def test_shares_survive_logits_of_any_size(logits):
     # The absent source has by far the largest logit: it must not push the others' exponentials to zero.
     huge = 1000 * logits
     huge[..., 2] = 1e6
-    labels = np.array([[1, 0.5, 0, 0]] * 5, np.float32)
-    slots = slots_of(labels, 3)
-    masks, gradient = masks_and_gradient(huge, slots, labels, np.ones(3, np.float32))
-    np.testing.assert_allclose(masks, shares(huge, slots, labels), rtol=0, atol=1e-6)
+    slots = slots_of(np.array([[1, 0.5, 0, 0]] * 5), 3)
+    masks, gradient = masks_and_gradient(huge, slots, np.ones(3, np.float32))
+    np.testing.assert_allclose(masks, shares(huge, slots), rtol=0, atol=1e-6)
     assert np.all(np.isfinite(gradient))
 
 
-def test_a_label_is_the_prior_of_its_source(logits):
-    """Where everything speaks for two sources alike, they share by their labels."""
-    labels = np.array([[0.2, 0.6, 0, 0]] * 5, np.float32)
-    masks = np.asarray(SlotMasks()(0 * logits, slots_of(labels, 2), labels))
-    np.testing.assert_allclose(masks, np.broadcast_to([0.75, 0.25], masks.shape), atol=1e-6)
-
-
-def masks_and_gradient(logits, slots, labels, weights):
+def masks_and_gradient(logits, slots, weights):
     with tf.GradientTape() as tape:
         given = tf.constant(logits)
         tape.watch(given)
-        masks = SlotMasks()(given, slots, labels)
+        masks = SlotMasks()(given, slots)
         loss = tf.reduce_sum(weights * masks)
     return masks.numpy(), tape.gradient(loss, given).numpy()
 
 
 def test_gradient_of_the_shares_is_the_softmax_s_and_zero_where_nobody_plays(logits):
     weights, slots = np.array([1, -2, 3], np.float32), slots_of(LABELS, 3)
-    masks, gradient = masks_and_gradient(logits, slots, LABELS, weights)
+    masks, gradient = masks_and_gradient(logits, slots, weights)
     # d/dx_j of sum w m is m_j (w_j - sum w m).
     by_slot = masks * (weights - np.sum(weights * masks, axis=-1, keepdims=True))
     np.testing.assert_allclose(gradient, np.einsum("bfnk,bks->bfns", by_slot, slots), rtol=0, atol=1e-5)
@@ -351,7 +343,7 @@ def test_shares_add_up_to_the_mixture(rng, mixture, spectrum):
         (HarmonicStack((-1, 0, 3)), lambda time, frames: [(2, frames, 12, 1)]),
         (BandBias(), lambda time, frames: [(2, frames, 12, 6)]),
         (ActiveSlots(3), lambda time, frames: [(2, 4)]),
-        (SlotMasks(), lambda time, frames: [(2, frames, 12, 4), (2, 3, 4), (2, 4)]),
+        (SlotMasks(), lambda time, frames: [(2, frames, 12, 4), (2, 3, 4)]),
         (FromSlots(), lambda time, frames: [(2, 3, time, 2), (2, 3, 4)]),
         (
             BandMaskedWaveforms(FRAME, HOP, **COARSE),

@@ -126,7 +126,7 @@ LAYERS = [
     (HarmonicStack, {"offsets": (-1, 0, 2)}, (PICTURE,)),
     (BandBias, {}, (BAND_LOGITS,)),
     (ActiveSlots, {"num_slots": 2}, (LABELS,)),
-    (SlotMasks, {}, (BAND_LOGITS, SLOTS, LABELS)),
+    (SlotMasks, {}, (BAND_LOGITS, SLOTS)),
     (FromSlots, {}, (OF_SLOTS, SLOTS)),
     (AttentionPooling, {"units": 3}, (FEATURES,)),
     (LogMelPicture, LOG_MEL, (WAVEFORM,)),
