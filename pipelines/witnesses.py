@@ -8,8 +8,9 @@ other down: what each can say for and against an instrument is limited, for each
    the picture's threshold, and at least `seen_at_least`: only a sound that is quite sure of its absence outweighs a
    faintly seen player, and nothing outweighs a clear one.
 2. Against an instrument that the picture does not show speak at most `unseen_against`: cameras miss players, so a sound
-   that is much surer than by itself is believed, and a less sure one where the picture half shows the instrument. A
-   film that shows no player of any instrument says nothing against anybody: there the sound decides alone.
+   that is surer than by itself is believed, and a less sure one where the picture half shows the instrument. Where the
+   picture shows one player alone it is at most `unseen_beside_one`: most such films are of a solo. A film that shows
+   no player of any instrument says nothing against anybody: there the sound decides alone.
 3. The sound's log odds are counted from its own threshold, limited to `heard_for` and `heard_against`.
 4. Violin and viola, cello and double bass look alike. Where the picture shows players of one of a pair only and finds
    the other likely too, the player is taken for the one that both witnesses together find likelier.
@@ -17,9 +18,10 @@ other down: what each can say for and against an instrument is limited, for each
 
 The fused confidence of an instrument is the logistic function of the sum, and 0.5 the limit of belief.
 
-The numbers (`FusionRule`) were chosen on made films played by a soundfont that the tagger of that moment had not been
+The numbers (`FusionRule`) were chosen on made films played by sounds that the tagger of that moment had not been
 trained on; `benchmarks/score_tagger.py` scores them on others. `unseen_against` leans to naming too many: a missed
-instrument costs its whole stem, one too many a little of the others'.
+instrument costs its whole stem, one too many a little of the others'. `unseen_beside_one` spares a recorded double
+bass solo two stems of brass.
 """
 
 from collections.abc import Sequence
@@ -53,6 +55,7 @@ class FusionRule:
     Attributes:
         seen_at_least: least evidence for an instrument that the picture shows.
         unseen_against: most evidence against one that the picture does not show.
+        unseen_beside_one: the same where the picture shows one player alone.
         heard_for: most evidence of the sound for an instrument.
         heard_against: most evidence of the sound against one.
         max_heard_alone: most instruments that are believed without being seen, beside those that are.
@@ -65,6 +68,7 @@ class FusionRule:
     heard_against: float = 1.5
     max_heard_alone: int = 2
     likely_too: float = 0.1
+    unseen_beside_one: float = 2.0
 
 
 DEFAULT_RULE = FusionRule()
@@ -167,7 +171,8 @@ def fuse(seen: InstrumentLabels, heard: InstrumentLabels, rule: FusionRule = DEF
     by_picture = _log_odds(seen.label_vector, seen.threshold)
     players = _seat(seen, by_picture, by_sound, rule.likely_too)
     is_seen = np.array([name in players for name in seen.taxonomy])
-    unseen = np.clip(by_picture, -rule.unseen_against, 0.0)
+    is_solo = sum(players.values()) == 1
+    unseen = np.clip(by_picture, -(rule.unseen_beside_one if is_solo else rule.unseen_against), 0.0)
     total = by_sound + np.where(is_seen, np.maximum(by_picture, rule.seen_at_least), unseen)
     believed = _believed(total, is_seen, rule.max_heard_alone)
     names = tuple(name for name, is_believed in zip(seen.taxonomy, believed) if is_believed)

@@ -63,6 +63,14 @@ def test_faint_player_is_outweighed_by_a_sound_sure_of_his_absence():
     assert fuse(picture, heard(tuba=0.35)).instruments == ("flute", "tuba")
 
 
+def test_one_player_alone_makes_a_solo_likelier_than_a_second_instrument():
+    # Above its threshold, the sound's log odds are 0.8.
+    sound = heard(flute=0.6)
+    assert fuse(seen(["tuba"], tuba=0.9), sound).instruments == ("tuba",)
+    assert fuse(seen({"tuba": 2}, tuba=0.9), sound).instruments == ("flute", "tuba")
+    assert fuse(seen(["tuba", "oboe"], tuba=0.9, oboe=0.9), sound).instruments == ("flute", "oboe", "tuba")
+
+
 def test_player_out_of_view_is_heard_where_the_sound_is_surer_than_by_itself():
     picture = seen(["tuba"], tuba=0.9)
     barely, surely = heard(flute=0.45), heard(flute=0.9)
