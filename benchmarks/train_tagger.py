@@ -1,11 +1,11 @@
 """Trains and calibrates the audio tagger on mixtures of a bank of solo lines (see `benchmarks/make_solo_bank.py`).
 
-    python benchmarks/train_tagger.py train --bank BANK --output FIRST --steps 500 --leave-out FluidR3,MuseScore_General
-    python benchmarks/train_tagger.py calibrate --bank BANK --run FIRST --sources FluidR3,MuseScore_General
-    python benchmarks/train_tagger.py train --bank BANK --output SECOND --steps 1000 --seed 1 --start FIRST
+    python benchmarks/train_tagger.py train --bank BANK --output FIRST --steps 3000 --leave-out LEFT_OUT
+    python benchmarks/train_tagger.py calibrate --bank BANK --run FIRST --sources LEFT_OUT
+    python benchmarks/train_tagger.py train --bank BANK --output SECOND --steps 24000 --seed 1 --start FIRST
     python benchmarks/train_tagger.py pack --run SECOND --calibration FIRST/calibration.json --output DIRECTORY
 
-Two stages, so that calibration costs no data: the first is trained without two soundfonts, and how sure it may be is
+Two stages, so that calibration costs no data: the first is trained without some sources, and how sure it may be is
 measured on them, sounds it never heard; the second goes on from there with every source, and keeps that calibration.
 A run that was stopped goes on where it ended. Every batch is a pure function of (seed, step).
 """
