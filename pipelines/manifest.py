@@ -50,7 +50,7 @@ def write(
             "sample_rate_hz": getattr(model, "sample_rate_hz", None),
             "source_names": list(model.source_names),
         },
-        "labels": describe_labels(plan.labels, config.detector),
+        "labels": {**describe_labels(plan.labels, config.detector), "witnesses": plan.witnesses},
         "stems": {name: _describe_stem(stem) for name, stem in stems.items()},
         "seconds": {stage: round(seconds, 2) for stage, seconds in plan.seconds.items()},
     }

@@ -45,6 +45,7 @@ def write(
         model=resolve_name(config.model),
         model_rate_hz=model_rate_hz,
         labels=plan.labels,
+        witnesses=plan.witnesses,
         rows=_label_rows(plan),
         frames=_frames(plan.sighting) if plan.sighting else [],
         stems=[_stem(name, stem, loudest) for name, stem in stems.items()],

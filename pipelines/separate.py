@@ -54,6 +54,15 @@ class SeparationPlan:
     directory: Path
     seconds: dict[str, float]
 
+    @property
+    def witnesses(self) -> str | None:
+        """Who said what plays: "video", "audio" or "both"; None where nobody had to."""
+        if self.labels.origin != "detected":
+            return None
+        if self.sighting is None:
+            return "audio"
+        return "video" if self.labels is self.sighting.labels else "both"
+
 
 class SeparationRunner:
     """Separates performances one after the other with the same settings; models are loaded once, on first use.

@@ -1,7 +1,8 @@
 """Recipes of small Wave-U-Nets at 22,050 Hz: conditioned, expanded and plain, of one size and on the same mixtures.
 
 Only the plain one was trained to an end. With the published tanh two of them fell, sooner or later, into a state that
-they did not leave, every output at full scale where the tanh has no slope; hence linear outputs and smaller gradients.
+they did not leave, every output at full scale where the tanh has no slope; hence linear outputs and smaller gradients,
+and patience, which ends such a run.
 """
 
 from dataclasses import replace
@@ -39,6 +40,7 @@ def wave_unet_conditioned() -> TrainConfig:
         learning_rate=5e-4,
         warmup_steps=100,
         global_clipnorm=1.0,
+        patience=8,
         start_from="conditioned_small",
         mixing=MIXING,
     )

@@ -176,6 +176,7 @@ def test_sound_alone_can_be_judged_by_ear(tmp_path):
         result = av_sep.separate(stem, tmp_path / labels, model="wiener", labels=labels)
         manifest = json.loads(result.manifest.read_text())
         assert manifest["labels"]["origin"] == "detected" and manifest["settings"]["labels"] == labels
+        assert manifest["labels"]["witnesses"] == "audio" and "Heard in the sound;" in result.report.read_text()
         vector = manifest["labels"]["label_vector"]
         # Low strings at least: cello and double bass are told apart by luck.
         assert max(vector, key=vector.__getitem__) in ("cello", "double_bass")
@@ -184,10 +185,15 @@ def test_sound_alone_can_be_judged_by_ear(tmp_path):
 
 def test_film_is_seen_and_heard_unless_somebody_else_is_asked(tmp_path):
     demo = Path(__file__).parents[2] / "examples" / "demo" / "demo.mp4"
-    settings = {"model": "wiener", "dry_run": True, "frames_per_second": 0.1}
-    unasked, both, eyes = (
-        av_sep.separate(demo, tmp_path, labels=labels, **settings).labels for labels in (None, "both", "video")
-    )
+    settings = {"model": "wiener", "frames_per_second": 0.1}
+    results = {
+        labels: av_sep.separate(demo, tmp_path / str(labels), labels=labels, **settings)
+        for labels in (None, "both", "video")
+    }
+    for labels, witnesses, words in ((None, "both", "Seen in the pictures and heard"), ("video", "video", "Seen in")):
+        manifest = json.loads(results[labels].manifest.read_text())
+        assert manifest["labels"]["witnesses"] == witnesses and words in results[labels].report.read_text()
+    unasked, both, eyes = (result.labels for result in results.values())
     assert (unasked.threshold, both.threshold, eyes.threshold) == (0.5, 0.5, 0.4)
     np.testing.assert_array_equal(unasked.label_vector, both.label_vector)
     assert unasked.instruments == both.instruments and {"violin", "cello", "trumpet"} <= set(unasked.instruments)
