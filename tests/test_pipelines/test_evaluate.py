@@ -19,6 +19,7 @@ import av_sep
 from audio.metrics import bss_eval_v3_segment, level_below_mixture_db, sdr, si_sdr
 from audio.models import load_model, make_separator
 from av_sep.errors import MediaError, ParameterError
+from av_sep.media import ffmpeg_executable
 from pipelines.cli import main
 from pipelines.evaluate import EvaluateConfig, evaluate, evaluate_stems
 from pipelines.workers import Workers
@@ -235,6 +236,26 @@ def test_labels_for_a_model_that_needs_them(folder, tmp_path):
 def test_without_film_nobody_detects(folder, tmp_path):
     done = evaluate("folder", folder, tmp_path / "out", models="mixture_share", labels="detected", **QUICK)
     assert any("there is no film to see what plays" in remark for remark in done.tables.remarks)
+
+
+def test_who_is_out_of_view_is_heard_unless_eyes_alone_are_wanted(tmp_path):
+    demo = Path(__file__).parents[2] / "examples" / "demo"
+    track = tmp_path / "stems" / "demo"
+    track.mkdir(parents=True)
+    for path in (demo / "stems").glob("*.flac"):
+        (track / path.name).symlink_to(path)
+    # Without the right third, in which the trumpeter stands.
+    cut = ("-vf", "crop=trunc(iw/3)*2:ih:0:0", "-c:a", "copy", track / "film.mp4")
+    subprocess.run([ffmpeg_executable(), "-loglevel", "error", "-i", demo / "demo.mp4", *cut], check=True)
+    told = {}
+    for witnesses in (None, "video"):
+        done = evaluate(
+            "folder", tmp_path / "stems", tmp_path / str(witnesses), models="wiener", labels="detected", max_seconds=4,
+            frames_per_second=0.1, witnesses=witnesses, **QUICK,
+        )  # fmt: skip
+        rows = done.tables.tracks
+        told[witnesses] = set(rows[(rows["labels"] == "detected") & (rows["status"] != "missed")]["instrument"])
+    assert told == {None: {"violin", "cello", "trumpet"}, "video": {"violin", "cello"}}
 
 
 def test_detected_labels_come_from_the_film_and_their_cost_is_told(tmp_path):

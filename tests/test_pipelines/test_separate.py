@@ -41,6 +41,20 @@ def test_each_stem_holds_its_own_register(duet, tmp_path):
     assert level(stems["tuba"], 98) > 3 * level(stems["violin"], 98)
 
 
+def test_a_quiet_recording_is_separated_as_well_as_a_loud_one(duet, tmp_path):
+    waveform, rate = read_audio(duet)
+    # Just inside the levels that networks know, and 48 dB below.
+    loud = (waveform * 0.017 / np.sqrt(np.mean(waveform**2))).astype(np.float32)
+    stems = []
+    for name, factor in (("loud", 1.0), ("quiet", 2.0**-8)):
+        write_audio(tmp_path / f"{name}.wav", loud * np.float32(factor), rate)
+        result = av_sep.separate(tmp_path / f"{name}.wav", tmp_path, model="conditioned_small", instruments="vn,tba")
+        stems.append({stem: sound / factor for stem, sound in read_stems(result).items()})
+    for name in ("violin", "tuba"):
+        np.testing.assert_array_equal(stems[1][name], stems[0][name])
+        assert np.abs(stems[0][name]).max() > 1e-3
+
+
 def test_residual_takes_what_the_stems_leave(duet, tmp_path):
     result = av_sep.separate(duet, tmp_path, residual=True, **SETTINGS)
     mixture, _ = read_audio(duet)
