@@ -23,7 +23,7 @@ from vision.instrument_classifier import HEAD_PATH
 
 WORK = "work"
 # Raised whenever a change to the code changes scores.
-_PROTOCOL = 1
+_PROTOCOL = 2
 
 
 @dataclass(frozen=True)
