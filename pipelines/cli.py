@@ -78,7 +78,7 @@ def run() -> None:
 @click.option("--dry-run", is_flag=True, help="Look and say what would be written.")
 @_shared_options
 def separate(inputs, output_dir, instruments, quiet, as_json, debug, **options) -> None:
-    """Separate performance videos (or sound files, with --instruments) into one stem per instrument.
+    """Separate performance videos (sound files with --instruments or --labels audio) into one stem per instrument.
 
     Folders are searched for media files. Stems, a manifest and a report page go to OUTPUT/<name of the input>/.
     """

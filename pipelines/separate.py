@@ -28,7 +28,7 @@ from pipelines.look import Looker, Sighting
 from pipelines.progress import Progress, silent
 from pipelines.staging import require_free, staged_folder
 from pipelines.stem_picture import StemPicture
-from pipelines.witnesses import WITNESSES, default_witnesses, fuse, labels_from_sound
+from pipelines.witnesses import FUSED_THRESHOLD, WITNESSES, default_witnesses, fuse, labels_from_sound
 from vision.labels import labels_for_all, labels_from_instruments
 
 RESIDUAL = "residual"
@@ -158,7 +158,8 @@ class SeparationRunner:
             labels = self._with_sound(labels, path, progress)
         assert labels is not None, "there is a witness in every case"
         if not labels.instruments:
-            raise ParameterError(_nothing_found(labels, path))
+            advice = "" if self.config.labels == "audio" else ", or have them guessed by ear with --labels audio"
+            raise ParameterError(_nothing_found(labels, path, advice))
         return labels, sighting
 
     def _with_sound(self, seen: InstrumentLabels | None, path: Path, progress: Progress) -> InstrumentLabels:
@@ -272,15 +273,16 @@ def _validate(config: SeparateConfig) -> None:
         raise ParameterError(f"Expected a sample rate of 1,000 to 768,000 Hz. Received: {config.sample_rate_hz}")
 
 
-def _nothing_found(labels: InstrumentLabels, path: Path) -> str:
+def _nothing_found(labels: InstrumentLabels, path: Path, advice: str) -> str:
     likeliest = int(np.argmax(labels.label_vector))
     confidence = float(labels.label_vector[likeliest])
     if confidence < WORTH_NAMING:
-        best, advice = "nothing is like one of them", ""
+        best = "nothing is like one of them"
     else:
-        best, advice = f"best guess: {labels.taxonomy[likeliest]}, {confidence:.2f}", ", lower --threshold"
+        best = f"best guess: {labels.taxonomy[likeliest]}, {confidence:.2f}"
+        if labels.threshold != FUSED_THRESHOLD:
+            advice = f", lower --threshold{advice}"
     return (
         f"No instrument of the {len(labels.taxonomy)} was found with a confidence of {labels.threshold:.2f} or more"
-        f" ({best}). Name them with --instruments, e.g. --instruments vn,vc{advice}, or have them guessed by ear with"
-        f" --labels audio. Received: {path}"
+        f" ({best}). Name them with --instruments, e.g. --instruments vn,vc{advice}. Received: {path}"
     )

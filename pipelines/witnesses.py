@@ -11,7 +11,8 @@ other down: what each can say for and against an instrument is limited, for each
    that is surer than by itself is believed, and a less sure one where the picture half shows the instrument. Where the
    picture shows one player alone it is at most `unseen_beside_one`: most such films are of a solo. A film that shows
    no player of any instrument says nothing against anybody: there the sound decides alone.
-3. The sound's log odds are counted from its own threshold, limited to `heard_for` and `heard_against`.
+3. The sound's log odds are counted from its own threshold, limited to `heard_for` and `heard_against`. Where nothing
+   sounds, a muted film, it says nothing either.
 4. Violin and viola, cello and double bass look alike. Where the picture shows players of one of a pair only and finds
    the other likely too, the player is taken for the one that both witnesses together find likelier.
 5. At most `max_heard_alone` instruments are believed that were heard and not seen, the surest first.
@@ -31,6 +32,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import expit, logit
 
+from audio.level import working_gain
 from audio.tagger import StreamTagger, load_tagger
 from av_sep.errors import ParameterError
 from av_sep.instruments import URMP_13, Taxonomy
@@ -118,7 +120,10 @@ def labels_from_sound(
             progress("listening", num_samples / reader.sample_rate_hz, reader.duration_seconds)
 
     with open_audio(path) as reader:
-        hearing = tagger.listen(reported(reader), reader.sample_rate_hz)
+        # What is silence is measured on the recording's own scale: a quiet one is music from end to end.
+        gain = working_gain(reader.blocks())
+    with open_audio(path) as reader:
+        hearing = tagger.listen((gain * block for block in reported(reader)), reader.sample_rate_hz)
     return labels_from_confidences(hearing.instruments, hearing.confidences, threshold, taxonomy)
 
 
@@ -165,6 +170,8 @@ def fuse(seen: InstrumentLabels, heard: InstrumentLabels, rule: FusionRule = DEF
             "Expected picture and sound to speak of the same instruments."
             f" Received: {', '.join(seen.taxonomy)} and {', '.join(heard.taxonomy)}"
         )
+    if not heard.label_vector.any():
+        return seen
     if not seen.instruments:
         return _heard_alone(heard)
     by_sound = np.clip(_log_odds(heard.label_vector, heard.threshold), -rule.heard_against, rule.heard_for)

@@ -54,7 +54,6 @@ def test_packaged_tagger_hears_registers(tagger):
     assert URMP_13.names[low.argmax()] in LOW and URMP_13.names[high.argmax()] not in LOW
     difference = dict(zip(URMP_13.names, low - high))
     assert all(difference[name] > 0 for name in ("double_bass", "tuba"))
-    assert difference["flute"] < 0
 
 
 def test_packaged_tagger_does_not_care_about_level_rate_and_channels(tagger):

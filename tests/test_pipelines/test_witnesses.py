@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from scipy.special import expit, logit
 from audio.tagger import Hearing
 from av_sep.errors import MediaError, ParameterError
 from av_sep.instruments import MUSDB_4, URMP_13
-from av_sep.media import write_audio
+from av_sep.media import read_audio, write_audio
 from av_sep.types import InstrumentLabels
 from pipelines.witnesses import FusionRule, default_witnesses, fuse, labels_from_confidences, labels_from_sound
 
@@ -130,6 +131,8 @@ def test_nothing_heard_is_nothing_even_at_threshold_zero():
     silent = labels_from_confidences(URMP_13.names, np.zeros(13), 0.0)
     assert silent.instruments == () and silent.label_vector.dtype == np.float32
     assert fuse(seen(), silent).instruments == ()
+    # Nor does it speak against whom the picture shows.
+    assert fuse(seen(["tuba"], tuba=0.41), silent).instruments == ("tuba",)
 
 
 def test_certainty_gives_finite_confidences():
@@ -181,6 +184,19 @@ def test_module_is_light():
     """The command line may name it without waiting for TensorFlow."""
     code = "import sys, pipelines.witnesses; print(sorted({'keras', 'tensorflow'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_quiet_recording_is_heard_as_a_loud_one(tmp_path):
+    stem = Path(__file__).parents[2] / "examples" / "demo" / "stems" / "cello.flac"
+    waveform, rate = read_audio(stem)
+    # From just inside the levels that are left as they are to where everything was taken for silence.
+    loud = waveform * np.float32(0.017 / np.sqrt(np.mean(waveform**2)))
+    vectors = []
+    for name, factor in (("loud", 1.0), ("quiet", 2.0**-10)):
+        write_audio(tmp_path / f"{name}.wav", loud * np.float32(factor), rate)
+        vectors.append(labels_from_sound(tmp_path / f"{name}.wav").label_vector)
+    np.testing.assert_array_equal(*vectors)
+    assert URMP_13.names[vectors[0].argmax()] == "cello"
 
 
 def test_silent_file_has_no_instruments(tmp_path):
