@@ -262,6 +262,9 @@ def _validate(config: SeparateConfig) -> None:
         raise ParameterError(f"Expected labels by {', '.join(WITNESSES)}. Received: {config.labels!r}")
     if config.instruments is not None and config.all_instruments:
         raise ParameterError("Expected either --instruments or --all. Received: both")
+    if config.labels is not None and (config.instruments is not None or config.all_instruments):
+        named = "--all" if config.all_instruments else "--instruments"
+        raise ParameterError(f"Expected either {named} or --labels. Received: both")
     if config.instruments is not None:
         # A misspelt name is told before anything slow begins.
         labels_from_instruments(config.instruments, URMP_13)

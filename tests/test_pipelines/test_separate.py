@@ -245,6 +245,8 @@ def test_unusual_rates_channels_and_lengths(tmp_path, rate_hz, num_channels, sec
     ({"file_format": "ogg"}, "wav, flac, mp3"),
     ({"bit_depth": 12}, "bit depth"),
     ({"sample_rate_hz": 10}, "sample rate"),
+    ({"instruments": ("violin",), "labels": "audio"}, "either --instruments or --labels"),
+    ({"all_instruments": True, "labels": "both"}, "either --all or --labels"),
     ({"labels": "nose"}, "Expected labels by video, audio, both"),
     ({"threshold": 1.5}, "threshold"),
     ({"model": "wienr", "instruments": ("violin",)}, "wiener"),
