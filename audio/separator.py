@@ -127,8 +127,8 @@ class StreamSeparator(ABC):
         Yields:
             Stretches that follow each other without gap and together have the stream's length.
         """
-        label_vector = self._validated(label_vector, sample_rate_hz)
         # Not a generator itself, so that wrong arguments are told here and not at the first block.
+        label_vector = self._validated(label_vector, sample_rate_hz)
         if gain == 1:
             return self._stream(blocks, label_vector, sample_rate_hz)
         louder = (np.asarray(block, np.float32) * np.float32(gain) for block in blocks)

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from audio.level import working_gain
 from audio.models import make_separator, resolve_name
 from audio.resampling import StreamResampler
 from audio.separator import StreamSeparator
@@ -28,7 +27,7 @@ from pipelines.look import Looker, Sighting
 from pipelines.progress import Progress, silent
 from pipelines.staging import require_free, staged_folder
 from pipelines.stem_picture import StemPicture
-from pipelines.witnesses import FUSED_THRESHOLD, WITNESSES, default_witnesses, fuse, labels_from_sound
+from pipelines.witnesses import WITNESSES, asks_sound, fuse, labels_from_sound, recording_gain
 from vision.labels import labels_for_all, labels_from_instruments
 
 RESIDUAL = "residual"
@@ -80,7 +79,6 @@ class SeparationRunner:
         if config.detector is None:
             config = replace(config, detector=str(config.model) if is_joint(config.model) else "embedded")
         _validate(config)
-        self.witnesses = config.labels or default_witnesses(str(config.detector))
         self.config = config
         self.looker = Looker(
             str(config.detector), frames_per_second=config.frames_per_second, threshold=config.threshold
@@ -150,16 +148,14 @@ class SeparationRunner:
                 f" --instruments vn,vc, or --all, or --labels audio to have it guessed by ear. Received: {path}"
             )
         sighting = None
-        if info.has_video and self.witnesses != "audio":
+        if info.has_video and self.config.labels != "audio":
             sighting = self.looker.look(path, info, progress)
         labels = sighting.labels if sighting else None
-        # Unasked, the sound only adds to what is seen: by ear alone a harp is taken for a cello.
-        if self.config.labels in ("audio", "both") or (self.witnesses == "both" and labels and labels.instruments):
+        if asks_sound(self.config.labels, str(self.config.detector), labels):
             labels = self._with_sound(labels, path, progress)
         assert labels is not None, "there is a witness in every case"
         if not labels.instruments:
-            advice = "" if self.config.labels == "audio" else ", or have them guessed by ear with --labels audio"
-            raise ParameterError(_nothing_found(labels, path, advice))
+            raise ParameterError(_nothing_found(labels, path, looked=sighting is not None))
         return labels, sighting
 
     def _with_sound(self, seen: InstrumentLabels | None, path: Path, progress: Progress) -> InstrumentLabels:
@@ -188,7 +184,7 @@ class SeparationRunner:
             writers = {name: stack.enter_context(self._writer(folder, name, rate, reader)) for name in names}
             pictures = {name: StemPicture(rate) for name in names}
             num_samples = 0
-            gain = _working_gain(plan.info.path)
+            gain = recording_gain(plan.info.path)
             for separated in self.separator.stream(_at_rate(reader, rate), label_vector, rate, gain=gain):
                 blocks = [*separated.estimates, separated.residual]
                 for name, block in zip(names, blocks):
@@ -245,11 +241,6 @@ def separate(
     return SeparationRunner(SeparateConfig(**settings)).run(input_path, output_dir, progress)
 
 
-def _working_gain(path: Path) -> float:
-    with open_audio(path) as reader:
-        return working_gain(reader.blocks())
-
-
 def _at_rate(reader: AudioReader, rate: int) -> Iterator[np.ndarray]:
     resampler = StreamResampler(reader.sample_rate_hz, rate, reader.num_channels)
     for block in reader.blocks():
@@ -276,14 +267,16 @@ def _validate(config: SeparateConfig) -> None:
         raise ParameterError(f"Expected a sample rate of 1,000 to 768,000 Hz. Received: {config.sample_rate_hz}")
 
 
-def _nothing_found(labels: InstrumentLabels, path: Path, advice: str) -> str:
+def _nothing_found(labels: InstrumentLabels, path: Path, *, looked: bool) -> str:
     likeliest = int(np.argmax(labels.label_vector))
     confidence = float(labels.label_vector[likeliest])
+    advice = ", or have them guessed by ear with --labels audio" if looked else ""
     if confidence < WORTH_NAMING:
         best = "nothing is like one of them"
     else:
         best = f"best guess: {labels.taxonomy[likeliest]}, {confidence:.2f}"
-        if labels.threshold != FUSED_THRESHOLD:
+        if looked:
+            # The threshold is the picture's alone.
             advice = f", lower --threshold{advice}"
     return (
         f"No instrument of the {len(labels.taxonomy)} was found with a confidence of {labels.threshold:.2f} or more"

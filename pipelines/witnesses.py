@@ -86,6 +86,27 @@ def default_witnesses(detector: str) -> str:
     return "video" if is_given or is_joint(detector) else "both"
 
 
+def asks_sound(wanted: str | None, detector: str, seen: InstrumentLabels | None) -> bool:
+    """Whether the sound is judged, too: where somebody wants it, and unasked where it adds to what is seen.
+
+    By ear alone a harp is taken for a cello.
+
+    Args:
+        wanted: one of `WITNESSES`, or None where nobody was asked.
+        detector: as `default_witnesses` takes it.
+        seen: what the picture says; None where there is none.
+    """
+    if wanted is not None:
+        return wanted != "video"
+    return default_witnesses(detector) == "both" and seen is not None and bool(seen.instruments)
+
+
+def recording_gain(path: Path | str) -> float:
+    """`working_gain` of a file's sound; reads it once through."""
+    with open_audio(path) as reader:
+        return working_gain(reader.blocks())
+
+
 def labels_from_sound(
     path: str | Path,
     tagger: StreamTagger | None = None,
@@ -119,9 +140,8 @@ def labels_from_sound(
             num_samples += len(block)
             progress("listening", num_samples / reader.sample_rate_hz, reader.duration_seconds)
 
-    with open_audio(path) as reader:
-        # What is silence is measured on the recording's own scale: a quiet one is music from end to end.
-        gain = working_gain(reader.blocks())
+    # What is silence is measured on the recording's own scale: a quiet one is music from end to end.
+    gain = recording_gain(path)
     with open_audio(path) as reader:
         hearing = tagger.listen((gain * block for block in reported(reader)), reader.sample_rate_hz)
     return labels_from_confidences(hearing.instruments, hearing.confidences, threshold, taxonomy)

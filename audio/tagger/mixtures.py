@@ -128,7 +128,7 @@ def draw_player(bank: SoloBank, instrument: str, config: WindowConfig, rng: np.r
     waveform = np.interp(np.arange(config.num_samples) * speed, np.arange(num_read), waveform).astype(np.float32)
     spectrum = scipy.fft.rfft(waveform) * random_eq(config.num_samples, bank.sample_rate_hz, config.player_eq_db, rng)
     waveform = scipy.fft.irfft(spectrum, config.num_samples)
-    # What a line of 16 bits holds in a pause is below 1e-6 of full scale; it stays a pause.
+    # Lines are in steps of 16 bits: what stays below one is a pause, and is left one.
     return waveform / max(np.sqrt(np.mean(waveform**2)), 1.0)
 
 

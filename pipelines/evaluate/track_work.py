@@ -19,7 +19,7 @@ from pipelines.evaluate.vision_judgement import VideoJudgement, judge_video, lab
 from pipelines.joint.files import is_joint
 from pipelines.look import Looker
 from pipelines.progress import silent
-from pipelines.witnesses import default_witnesses, fuse, labels_from_sound
+from pipelines.witnesses import asks_sound, fuse, labels_from_sound
 
 
 def evaluate_track(task: TrackTask) -> dict[str, Any]:
@@ -65,30 +65,30 @@ def told_by(task: TrackTask, unit: Unit) -> tuple[str, ...] | None:
 
 def _detect(task: TrackTask) -> InstrumentLabels | None:
     """What plays by the film, as `separate` would judge it; None without a film."""
-    video = task.track.video
-    if video is None:
+    video, seen = task.track.video, _look(task)
+    if video is None or seen is None:
         return None
-    _look(task)
-    if _listens(task) and read_kept(task.hearing_path, task.hearing_key()) is None:
-        heard = labels_from_sound(video, _tagger()) if probe(video).has_audio else None
-        write_kept(task.hearing_path, task.hearing_key(), {"heard": None if heard is None else labels_to_json(heard)})
+    if _asks_sound(task, seen.labels) and _read_heard(task) is None and probe(video).has_audio:
+        write_kept(task.hearing_path, task.hearing_key(), labels_to_json(labels_from_sound(video, _tagger())))
     return _read_detected(task)
 
 
 def _read_detected(task: TrackTask) -> InstrumentLabels | None:
     """What `_detect` found earlier."""
     seen = read_judgement(task)
-    hearing = read_kept(task.hearing_path, task.hearing_key()) if seen and _listens(task) else None
-    if seen is None or hearing is None or hearing["heard"] is None:
-        return None if seen is None else seen.labels
-    if task.config.witnesses is None and not seen.labels.instruments:
-        # As in `separate`, the sound only adds to what is seen unless it is asked.
-        return seen.labels
-    return fuse(seen.labels, labels_from_json(hearing["heard"]))
+    if seen is None:
+        return None
+    heard = _read_heard(task) if _asks_sound(task, seen.labels) else None
+    return seen.labels if heard is None else fuse(seen.labels, heard)
 
 
-def _listens(task: TrackTask) -> bool:
-    return (task.config.witnesses or default_witnesses(task.config.detector)) == "both"
+def _read_heard(task: TrackTask) -> InstrumentLabels | None:
+    kept = read_kept(task.hearing_path, task.hearing_key())
+    return None if kept is None else labels_from_json(kept)
+
+
+def _asks_sound(task: TrackTask, seen: InstrumentLabels) -> bool:
+    return asks_sound(task.config.witnesses, task.config.detector, seen)
 
 
 @lru_cache(maxsize=1)

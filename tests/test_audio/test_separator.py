@@ -57,7 +57,7 @@ def scaling_model(make_network):
 
 def sound(rng, num_samples, num_channels=1):
     """Noise at a level that models hear as it is (see `audio.level`), however it is cut."""
-    return (0.1 * rng.normal(size=(num_samples, num_channels))).astype(np.float32)
+    return (0.15 * rng.normal(size=(num_samples, num_channels))).astype(np.float32)
 
 
 def separate(model, mixture, labels=ALL, rate=MODEL_RATE, *, consistency=False, chunk_samples=1024):

@@ -66,14 +66,14 @@ def separate(network, mixture, chunk_samples, rate=16000):
 )
 def test_chunks_equal_one_pass_over_everything(make_spectrogram_network, rng, options):
     network = make_spectrogram_network(conditioning="film", **options)
-    mixture = (0.1 * rng.normal(size=(5000, 2))).astype(np.float32)
+    mixture = (0.15 * rng.normal(size=(5000, 2))).astype(np.float32)
     border = network.border_samples
     padded = np.zeros((2, 5000 + 2 * border, 1), np.float32)
     padded[:, border : border + 5000, 0] = mixture.T
     labels = np.repeat(LABELS[None], 2, axis=0)
     once = network.predict_on_batch({"mixture": padded, "label_vector": labels})[:, :, border : border + 5000, 0]
     once = once.transpose(1, 2, 0) * (LABELS > 0)[:, None, None]
-    assert np.abs(once[[0, 2]]).max() > 0.05
+    assert np.abs(once[[0, 2]]).max() > 0.1
     for chunk_samples in (64, 1000):
         estimates = separate(network, mixture, chunk_samples, network.sample_rate_hz)
         # What lies before those two seconds is not forgotten to the last bit.
@@ -82,7 +82,7 @@ def test_chunks_equal_one_pass_over_everything(make_spectrogram_network, rng, op
 
 def test_a_shorter_context_would_be_heard(make_spectrogram_network, rng, monkeypatch):
     network = make_spectrogram_network(conditioning="film", normalization="none")
-    mixture = (0.1 * rng.normal(size=(3000, 1))).astype(np.float32)
+    mixture = (0.15 * rng.normal(size=(3000, 1))).astype(np.float32)
     expected = separate(network, mixture, 64)
     shorter = network.border_samples // 4 // 16 * 16
     monkeypatch.setattr(type(network), "border_samples", shorter)
@@ -93,7 +93,7 @@ def test_a_shorter_context_would_be_heard(make_spectrogram_network, rng, monkeyp
 @pytest.mark.parametrize("num_samples", (1, 777, 3001))
 def test_separator_s_promises_hold(make_spectrogram_network, rng, num_samples, rate):
     network = make_spectrogram_network(conditioning="film")
-    mixture = (0.1 * rng.normal(size=(num_samples, 2))).astype(np.float32)
+    mixture = (0.15 * rng.normal(size=(num_samples, 2))).astype(np.float32)
     separator = Separator(NetworkModel(network), chunk_samples=1024)
     estimates = separator.separate(mixture, LABELS, rate)
     assert estimates.shape == (3, num_samples, 2) and estimates.dtype == np.float32

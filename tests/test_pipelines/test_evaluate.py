@@ -25,6 +25,7 @@ from pipelines.evaluate import EvaluateConfig, evaluate, evaluate_stems
 from pipelines.workers import Workers
 
 RATE_HZ = 22050
+DEMO = Path(__file__).parents[2] / "examples" / "demo"
 # Scores that do not need seconds of computing, where what is tested is something else.
 QUICK = {"segment_metrics": (), "num_examples": 0, "side": "all"}
 TRACKS = {"one": ("double_bass", "flute"), "two": ("tuba", "oboe"), "three": ("flute", "cello", "horn")}
@@ -239,15 +240,20 @@ def test_without_film_nobody_detects(folder, tmp_path):
     assert any("there is no film to see what plays" in remark for remark in done.tables.remarks)
 
 
-def test_who_is_out_of_view_is_heard_unless_eyes_alone_are_wanted(tmp_path):
-    demo = Path(__file__).parents[2] / "examples" / "demo"
-    track = tmp_path / "stems" / "demo"
+def link_demo_stems(folder: Path) -> Path:
+    """The demo's stems as the one track of the dataset `folder / "stems"`."""
+    track = folder / "stems" / "demo"
     track.mkdir(parents=True)
-    for path in (demo / "stems").glob("*.flac"):
+    for path in (DEMO / "stems").glob("*.flac"):
         (track / path.name).symlink_to(path)
+    return track
+
+
+def test_who_is_out_of_view_is_heard_unless_eyes_alone_are_wanted(tmp_path):
+    track = link_demo_stems(tmp_path)
     # Without the right third, in which the trumpeter stands.
     cut = ("-vf", "crop=trunc(iw/3)*2:ih:0:0", "-c:a", "copy", track / "film.mp4")
-    subprocess.run([ffmpeg_executable(), "-loglevel", "error", "-i", demo / "demo.mp4", *cut], check=True)
+    subprocess.run([ffmpeg_executable(), "-loglevel", "error", "-i", DEMO / "demo.mp4", *cut], check=True)
     told = {}
     for witnesses in (None, "video"):
         done = evaluate(
@@ -260,11 +266,7 @@ def test_who_is_out_of_view_is_heard_unless_eyes_alone_are_wanted(tmp_path):
 
 
 def test_detected_labels_come_from_the_film_and_their_cost_is_told(tmp_path):
-    demo = Path(__file__).parents[2] / "examples" / "demo"
-    track = tmp_path / "stems" / "demo"
-    track.mkdir(parents=True)
-    for path in [*(demo / "stems").glob("*.flac"), demo / "demo.mp4"]:
-        (track / path.name).symlink_to(path)
+    (link_demo_stems(tmp_path) / "demo.mp4").symlink_to(DEMO / "demo.mp4")
     done = evaluate(
         "folder", tmp_path / "stems", tmp_path / "out", models="wiener", labels="true,detected", max_seconds=4,
         frames_per_second=0.1, **QUICK,
