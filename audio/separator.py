@@ -4,6 +4,7 @@ What it promises, for every model:
     * the estimates have the mixture's length, rate and channels, to the sample;
     * an instrument whose label is 0 is exactly silent;
     * with `mixture_consistency` the active estimates add up to the mixture, in any case estimates plus residual do;
+    * where an activity is given, who is heard to rest is silent, and the others get what his stem held;
     * how the stream is cut into blocks and chunks cannot be heard (equal to 1e-6);
     * with a chunked model, memory does not grow with the length of the stream.
 
@@ -13,14 +14,16 @@ of the model's `source_names`, estimates `[num_sources, time, channels]`. Channe
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from audio.level import working_gain
+from audio.activity import Activity
 from audio.resampling import StreamResampler
 from audio.separation_model import SeparationModel, WholeMixtureModel
+from audio.reweighting import Reweighter
 from av_sep.errors import ParameterError
 
 # 131,072 output samples spend about half of the computation on context instead of nine tenths at 16,384.
@@ -86,19 +89,28 @@ class StreamSeparator(ABC):
         """Positions of the instruments whose label is above 0: the order of `SeparatedBlock.estimates`."""
         return tuple(int(i) for i in np.flatnonzero(np.asarray(label_vector) > 0))
 
-    def separate(self, mixture: np.ndarray, label_vector: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+    def separate(
+        self,
+        mixture: np.ndarray,
+        label_vector: np.ndarray,
+        sample_rate_hz: int,
+        *,
+        activity: Activity | None = None,
+    ) -> np.ndarray:
         """Separates a whole mixture.
 
         Args:
             mixture: `[time, channels]`, at least one sample, finite.
             label_vector: `[num_sources]` in [0, 1]; 0 means exactly silent.
             sample_rate_hz: of the mixture.
+            activity: who of the labelled plays when, for silence in rests; None to believe the labels at all times.
 
         Returns:
             Estimates `[num_sources, time, channels]`, float32.
 
         Raises:
-            ParameterError: for a shape, rate, label or sample value that cannot be used.
+            ParameterError: for a shape, rate, label or sample value that cannot be used, and for a activity that does
+                not know all labelled instruments.
         """
         mixture = np.asarray(mixture)
         if mixture.ndim != 2 or not mixture.size:
@@ -106,14 +118,21 @@ class StreamSeparator(ABC):
         estimates = np.zeros((len(self.source_names), *mixture.shape), np.float32)
         blocks = (mixture[start : start + BLOCK_SAMPLES] for start in range(0, len(mixture), BLOCK_SAMPLES))
         position = 0
-        for block in self.stream(blocks, label_vector, sample_rate_hz, gain=working_gain([mixture])):
+        gain = working_gain([mixture])
+        for block in self.stream(blocks, label_vector, sample_rate_hz, gain=gain, activity=activity):
             end = position + len(block.mixture)
             estimates[list(self.active(label_vector)), position:end] = block.estimates
             position = end
         return estimates
 
     def stream(
-        self, blocks: Iterable[np.ndarray], label_vector: np.ndarray, sample_rate_hz: int, *, gain: float = 1.0
+        self,
+        blocks: Iterable[np.ndarray],
+        label_vector: np.ndarray,
+        sample_rate_hz: int,
+        *,
+        gain: float = 1.0,
+        activity: Activity | None = None,
     ) -> Iterator[SeparatedBlock]:
         """Separates a stream of blocks `[time, channels]` of any lengths; see `separate` for arguments and errors.
 
@@ -123,16 +142,23 @@ class StreamSeparator(ABC):
             sample_rate_hz: of the mixture.
             gain: by which the model hears the stream louder; see `audio.level.working_gain`. What is yielded has the
                 stream's own level.
+            activity: see `separate`.
 
         Yields:
             Stretches that follow each other without gap and together have the stream's length.
         """
         # Not a generator itself, so that wrong arguments are told here and not at the first block.
         label_vector = self._validated(label_vector, sample_rate_hz)
-        if gain == 1:
-            return self._stream(blocks, label_vector, sample_rate_hz)
-        louder = (np.asarray(block, np.float32) * np.float32(gain) for block in blocks)
+        louder = blocks if gain == 1 else (np.asarray(block, np.float32) * np.float32(gain) for block in blocks)
         separated = self._stream(louder, label_vector, sample_rate_hz)
+        names = [self.source_names[i] for i in self.active(label_vector)]
+        if activity is not None:
+            activity.require(names)
+            # One alone has nobody to give his rests to.
+            if len(names) > 1:
+                separated = _reweighted(separated, names, activity, sample_rate_hz)
+        if gain == 1:
+            return separated
         return (SeparatedBlock(block.mixture / gain, block.estimates / gain) for block in separated)
 
     @abstractmethod
@@ -190,6 +216,24 @@ class Separator(StreamSeparator):
             yield from run.push(block)
         if run is not None:
             yield from run.finish()
+
+
+def _reweighted(
+    separated: Iterable[SeparatedBlock], names: Sequence[str], activity: Activity, sample_rate_hz: int
+) -> Iterator[SeparatedBlock]:
+    """Stretches whose estimates are shared out by who is heard to play; see `audio.reweighting`."""
+    reweighter = Reweighter(lambda seconds: activity.weights(names, seconds), sample_rate_hz)
+    waiting: _Queue | None = None
+    for block in separated:
+        if waiting is None:
+            waiting = _Queue(block.mixture.shape[1])
+        waiting.push(block.mixture)
+        estimates = reweighter.push(block.estimates)
+        if estimates.shape[1]:
+            yield SeparatedBlock(waiting.take(estimates.shape[1]), estimates)
+    estimates = reweighter.finish()
+    if waiting is not None and estimates.shape[1]:
+        yield SeparatedBlock(waiting.take(estimates.shape[1]), estimates)
 
 
 class _Run:

@@ -36,6 +36,7 @@ CALIBRATION_BATCHES = 60
 CALIBRATION_PLAYERS = 150
 PLAYERS = 1800  # of every instrument: 2.3 GB for 13
 QUEUE_LENGTH = 8
+NO_CANDIDATE = -1.0
 SETTINGS = ("steps", "seed", "leave_out")
 
 
@@ -61,7 +62,7 @@ def _produce(queue, bank_dir: Path, leave_out: frozenset[str], seed: int, first:
     config, parent = WindowConfig(samples), multiprocessing.parent_process()
     pool = draw_pool(open_sources(bank_dir, leave_out=leave_out), config, seed=seed, num_players=PLAYERS)
     for index in range(first, last):
-        batch = make_windows(pool, URMP_13.names, config, seed=seed, index=index, batch_size=BATCH_SIZE)
+        batch = make_windows(pool, URMP_13, config, seed=seed, index=index, batch_size=BATCH_SIZE)
         while parent is not None and parent.is_alive():
             try:
                 queue.put(batch, timeout=5)
@@ -82,14 +83,23 @@ def batches(bank_dir: Path, leave_out: frozenset[str], seed: int, first: int, la
     worker.join()
 
 
-def _compile(network, steps: int) -> None:
+def _compile(network, steps: int, peak_rate: float) -> None:
     import keras
 
     warm_up = min(WARM_UP_STEPS, steps // 4)
     rate = keras.optimizers.schedules.CosineDecay(
-        1e-5, steps - warm_up, alpha=0.01, warmup_target=PEAK_RATE, warmup_steps=warm_up
+        1e-5, steps - warm_up, alpha=0.01, warmup_target=peak_rate, warmup_steps=warm_up
     )
-    network.compile(keras.optimizers.Adam(rate), keras.losses.BinaryCrossentropy(from_logits=True))
+    network.compile(keras.optimizers.Adam(rate), candidates_cross_entropy)
+
+
+def candidates_cross_entropy(labels, logits):
+    """Binary cross-entropy over the candidates of every window, `[batch]`; others have the label `NO_CANDIDATE`."""
+    from keras import ops
+
+    asked = ops.cast(labels != NO_CANDIDATE, logits.dtype)
+    losses = ops.binary_crossentropy(ops.maximum(labels, 0.0), logits, from_logits=True)
+    return ops.sum(asked * losses, axis=-1) / ops.sum(asked, axis=-1)
 
 
 def _resume(network, run: Path, start: Path | None) -> int:
@@ -127,18 +137,22 @@ def main() -> None:
 @click.option("--steps", default=1000, show_default=True)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--leave-out", default="", help="Sources not to train on, by name.")
+@click.option("--peak-rate", default=PEAK_RATE, show_default=True, help="Learning rate after the warm-up.")
 @click.option("--start", type=click.Path(path_type=Path), help="Run whose final weights to start from.")
-def train(bank: Path, output: Path, steps: int, seed: int, leave_out: str, start: Path | None) -> None:
+def train(
+    bank: Path, output: Path, steps: int, seed: int, leave_out: str, peak_rate: float, start: Path | None
+) -> None:
     """Train one stage."""
     _limit_threads()
     output.mkdir(parents=True, exist_ok=True)
     network = make_network()
-    _compile(network, steps)
+    _compile(network, steps, peak_rate)
     step, losses, began = _resume(network, output, start), [], time.perf_counter()
     (output / "config.json").write_text(json.dumps({"steps": steps, "seed": seed, "leave_out": leave_out}))
     stream = batches(bank, split_names(leave_out), seed, step, steps, network.options["window_samples"])
-    for waveforms, labels in stream:
-        losses.append(float(network.train_on_batch(waveforms, labels)))
+    for waveforms, candidates, labels in stream:
+        inputs = {"waveform": waveforms, "candidates": candidates}
+        losses.append(float(network.train_on_batch(inputs, np.where(candidates == 1, labels, NO_CANDIDATE))))
         step += 1
         if step % SAVE_EVERY == 0 or step == steps:
             network.save(output / "latest.keras")
@@ -182,10 +196,10 @@ def predict_left_out(network, bank: SoloBank, num_batches: int) -> tuple[np.ndar
     config, logits, labels = WindowConfig(network.options["window_samples"]), [], []
     pool = draw_pool(bank, config, seed=CALIBRATION_SEED, num_players=CALIBRATION_PLAYERS)
     for index in range(num_batches):
-        waveforms, truth = make_windows(
-            pool, URMP_13.names, config, seed=CALIBRATION_SEED, index=index, batch_size=BATCH_SIZE
+        waveforms, _, truth = make_windows(
+            pool, URMP_13, config, seed=CALIBRATION_SEED, index=index, batch_size=BATCH_SIZE
         )
-        logits.append(network.predict_on_batch(waveforms))
+        logits.append(network.predict_on_batch({"waveform": waveforms, "candidates": np.ones_like(truth)}))
         labels.append(truth)
     return np.concatenate(logits), np.concatenate(labels)
 

@@ -71,6 +71,7 @@ def run() -> None:
 )
 @click.option("--model", default="default", show_default=True, help="A model's name (av-sep models) or a .keras file.")
 @click.option("--detector", help=f"{DETECTORS}; by default what the model brings with it, else embedded.")
+@click.option("--gate-rests/--no-gate-rests", default=True, help="Silence stems while their player rests.  [default]")
 @click.option("--format", "file_format", default="wav", show_default=True, type=click.Choice(["wav", "flac", "mp3"]))
 @click.option("--bit-depth", default="32", show_default=True, type=click.Choice(["16", "24", "32"]), help="32: float.")
 @click.option("--sample-rate", type=int, help="Of the stems in Hz; the input's by default.")

@@ -96,6 +96,7 @@ class SeparateConfig:
         detector: as `pipelines.joint.files.open_detector` takes it; None for the joint model's own eyes, or "embedded".
         threshold: confidence in [0, 1] that a seen instrument must reach; None for the detector's own.
         frames_per_second: pictures looked at per second of video.
+        gate_rests: silence stems where the sound says that their player rests; networks only.
         file_format: "wav", "flac" or "mp3".
         bit_depth: 16 or 24 (integers) or 32 (float).
         sample_rate_hz: of the stems; None for the input's.
@@ -111,6 +112,7 @@ class SeparateConfig:
     detector: str | None = None
     threshold: float | None = None
     frames_per_second: float = 1.0
+    gate_rests: bool = True
     file_format: str = "wav"
     bit_depth: int = 32
     sample_rate_hz: int | None = None

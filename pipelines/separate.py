@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from audio.models import make_separator, resolve_name
+from audio.activity import Activity
 from audio.resampling import StreamResampler
 from audio.separator import StreamSeparator
 from av_sep.errors import ParameterError
@@ -25,6 +26,7 @@ from pipelines.config import SeparateConfig
 from pipelines.joint.files import is_joint, load_separation_model
 from pipelines.look import Looker, Sighting
 from pipelines.progress import Progress, silent
+from pipelines.rests import activity_from_sound, known_to_play, should_gate_rests
 from pipelines.staging import require_free, staged_folder
 from pipelines.stem_picture import StemPicture
 from pipelines.witnesses import WITNESSES, asks_sound, fuse, labels_from_sound, recording_gain
@@ -126,11 +128,13 @@ class SeparationRunner:
         plan = self.plan(Path(input_path), Path(output_dir), progress)
         if self.config.dry_run:
             return self._result(plan, {name: self._stem_path(plan.directory, name) for name in plan.labels.instruments})
-        progress("separating", 0.0, plan.info.duration_seconds)
         label_vector = self._label_vector(plan.labels)
+        gain = recording_gain(plan.info.path)
+        activity = self._activity(plan, gain, progress)
+        progress("separating", 0.0, plan.info.duration_seconds)
         started = time.perf_counter()
         with staged_folder(plan.directory, overwrite=self.config.overwrite) as staging:
-            stems = self._write_stems(plan, label_vector, staging, progress)
+            stems = self._write_stems(plan, label_vector, gain, activity, staging, progress)
             plan.seconds["separating"] = time.perf_counter() - started
             manifest.write(staging / "manifest.json", plan, stems, self.config, self.separator.model)
             rate_hz = getattr(self.separator.model, "sample_rate_hz", None)
@@ -173,7 +177,13 @@ class SeparationRunner:
         return np.array([name in labels.instruments for name in names], np.float32)
 
     def _write_stems(
-        self, plan: SeparationPlan, label_vector: np.ndarray, folder: Path, progress: Progress
+        self,
+        plan: SeparationPlan,
+        label_vector: np.ndarray,
+        gain: float,
+        activity: Activity | None,
+        folder: Path,
+        progress: Progress,
     ) -> dict[str, WrittenStem]:
         names = [self.separator.source_names[i] for i in self.separator.active(label_vector)]
         if self.config.residual:
@@ -184,10 +194,9 @@ class SeparationRunner:
             writers = {name: stack.enter_context(self._writer(folder, name, rate, reader)) for name in names}
             pictures = {name: StemPicture(rate) for name in names}
             num_samples = 0
-            gain = recording_gain(plan.info.path)
-            for separated in self.separator.stream(_at_rate(reader, rate), label_vector, rate, gain=gain):
-                blocks = [*separated.estimates, separated.residual]
-                for name, block in zip(names, blocks):
+            blocks = _at_rate(reader, rate)
+            for separated in self.separator.stream(blocks, label_vector, rate, gain=gain, activity=activity):
+                for name, block in zip(names, [*separated.estimates, separated.residual]):
                     writers[name].write(block)
                     pictures[name].add(block)
                 num_samples += len(separated.mixture)
@@ -196,6 +205,17 @@ class SeparationRunner:
         return {
             name: WrittenStem(writer.path, pictures[name], writer.num_clipped) for name, writer in writers.items()
         }
+
+    def _activity(self, plan: SeparationPlan, gain: float, progress: Progress) -> Activity | None:
+        """Who plays when; None where the labels are taken as they are."""
+        instruments = plan.labels.instruments
+        if not self.config.gate_rests or not should_gate_rests(self.separator.model, instruments):
+            return None
+        started = time.perf_counter()
+        known = known_to_play(plan.labels, plan.sighting.labels if plan.sighting else None)
+        activity = activity_from_sound(plan.info.path, instruments, known, self.tagger, gain, progress)
+        plan.seconds["listening"] = time.perf_counter() - started
+        return activity
 
     def _writer(self, folder: Path, name: str, rate: int, reader: AudioReader) -> AudioWriter:
         return AudioWriter(

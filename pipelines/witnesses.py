@@ -14,7 +14,8 @@ other down: what each can say for and against an instrument is limited, for each
 3. The sound's log odds are counted from its own threshold, limited to `heard_for` and `heard_against`. Where nothing
    sounds, a muted film, it says nothing either.
 4. Violin and viola, cello and double bass look alike. Where the picture shows players of one of a pair only and finds
-   the other likely too, the player is taken for the one that both witnesses together find likelier.
+   the other likely too, the player is taken for the one that both witnesses together find likelier; against the
+   other the picture says as much as it may.
 5. At most `max_heard_alone` instruments are believed that were heard and not seen, the surest first.
 
 The fused confidence of an instrument is the logistic function of the sum, and 0.5 the limit of belief.
@@ -25,7 +26,7 @@ instrument costs its whole stem, one too many a little of the others'. `unseen_b
 bass solo two stems of brass.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +37,7 @@ from audio.level import working_gain
 from audio.tagger import StreamTagger, load_tagger
 from av_sep.errors import ParameterError
 from av_sep.instruments import URMP_13, Taxonomy
-from av_sep.media import open_audio
+from av_sep.media import AudioReader, open_audio
 from av_sep.types import InstrumentLabels
 from pipelines.joint.files import is_joint
 from pipelines.progress import Progress, silent
@@ -132,19 +133,20 @@ def labels_from_sound(
     """
     _require_confidence(threshold)
     tagger = tagger or load_tagger()
-
-    def reported(reader):
-        num_samples = 0
-        for block in reader.blocks():
-            yield block
-            num_samples += len(block)
-            progress("listening", num_samples / reader.sample_rate_hz, reader.duration_seconds)
-
     # What is silence is measured on the recording's own scale: a quiet one is music from end to end.
     gain = recording_gain(path)
     with open_audio(path) as reader:
-        hearing = tagger.listen((gain * block for block in reported(reader)), reader.sample_rate_hz)
+        hearing = tagger.listen(heard_blocks(reader, gain, progress), reader.sample_rate_hz)
     return labels_from_confidences(hearing.instruments, hearing.confidences, threshold, taxonomy)
+
+
+def heard_blocks(reader: AudioReader, gain: float, progress: Progress) -> Iterator[np.ndarray]:
+    """A file's sound as a tagger hears it, louder by `gain`, in blocks `[time, channels]`; tells how far it is."""
+    num_samples = 0
+    for block in reader.blocks():
+        yield gain * block
+        num_samples += len(block)
+        progress("listening", num_samples / reader.sample_rate_hz, reader.duration_seconds)
 
 
 def labels_from_confidences(
@@ -199,7 +201,10 @@ def fuse(seen: InstrumentLabels, heard: InstrumentLabels, rule: FusionRule = DEF
     players = _seat(seen, by_picture, by_sound, rule.likely_too)
     is_seen = np.array([name in players for name in seen.taxonomy])
     is_solo = sum(players.values()) == 1
-    unseen = np.clip(by_picture, -(rule.unseen_beside_one if is_solo else rule.unseen_against), 0.0)
+    most_against = rule.unseen_beside_one if is_solo else rule.unseen_against
+    unseen = np.clip(by_picture, -most_against, 0.0)
+    # What makes a rival likely is the player who has just been taken for the other one.
+    unseen[[seen.taxonomy.index(name) for name in _rivals(seen, players)]] = -most_against
     total = by_sound + np.where(is_seen, np.maximum(by_picture, rule.seen_at_least), unseen)
     believed = _believed(total, is_seen, rule.max_heard_alone)
     names = tuple(name for name, is_believed in zip(seen.taxonomy, believed) if is_believed)
@@ -237,6 +242,12 @@ def _seat(
         likelier = max(shown + [rival], key=lambda name: by_picture[index[name]] + by_sound[index[name]])
         players[likelier] = players.pop(shown[0])
     return players
+
+
+def _rivals(seen: InstrumentLabels, players: dict[str, int]) -> list[str]:
+    """Lookalikes, not shown themselves, of instruments that are."""
+    pairs = [pair for pair in SOUND_PAIRS if set(pair) <= set(seen.taxonomy)]
+    return [name for pair in pairs for name in pair if name not in players and set(pair) & set(players)]
 
 
 def _believed(total: np.ndarray, is_seen: np.ndarray, max_heard_alone: int) -> np.ndarray:

@@ -4,22 +4,26 @@ Reading, retuning and colouring a player costs several times what adding one up 
 pool, and heard in many windows, at another level and in other company each time. Pool and windows are pure functions of
 their seeds, so that a run can stop anywhere and go on with the same data.
 
-Conventions: waveforms are float32 `[time]`, labels float32 `[num_instruments]`; curves are gains over the bins of a
-real FFT.
+Conventions: waveforms are float32 `[time]`, labels and candidates float32 `[num_instruments]`; curves are gains over
+the bins of a real FFT.
 """
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import scipy.fft
 
+from audio.tagger.candidates import CandidateConfig, draw_candidates
 from av_sep.datasets.solo_bank import SoloBank
+from av_sep.instruments import Taxonomy
 
 _NUM_EQ_POINTS = 9
 _LOWEST_EQ_HZ = 60.0
 _NUM_EQ_STEPS = 1000  # finer than any filter that colours sound
+_LOUDNESS_STEP = 64  # samples
+_FADE_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
@@ -32,11 +36,16 @@ class WindowConfig:
         second_player_probability: chance that an instrument is played by two.
         level_spread_db: standard deviation of a player's level around the common one.
         max_shift_semitones: largest change of speed and pitch.
+        own_recording_probability: chance that a player was recorded by himself, in another room, on another microphone.
         player_eq_db: standard deviation of the colour of each player, at points spread over the logarithmic frequency.
         recording_eq_db: the same of the recording as a whole.
-        room_probability: chance that all play in a small synthetic room.
-        lowpass_probability: chance that the recording ends somewhere between 3.5 kHz and half the sample rate.
+        short_probability: chance that of a player only a short stretch is heard, the rest being a rest.
+        short_seconds: least and greatest length of that stretch.
+        room_probability: chance that all play in a synthetic room.
+        rt60_seconds: least and greatest reverberation time of the room.
+        lowpass_probability: chance that the recording ends somewhere between 2.5 kHz and half the sample rate.
         noise_db: lowest and highest level of the recording's noise relative to the music.
+        candidates: how it is drawn which instruments are said to be possible.
     """
 
     num_samples: int
@@ -44,11 +53,16 @@ class WindowConfig:
     second_player_probability: float = 0.12
     level_spread_db: float = 4.0
     max_shift_semitones: float = 1.5
-    player_eq_db: float = 4.0
-    recording_eq_db: float = 3.0
+    own_recording_probability: float = 0.4
+    player_eq_db: float = 5.0
+    recording_eq_db: float = 5.0
+    short_probability: float = 0.15
+    short_seconds: tuple[float, float] = (0.25, 1.5)
     room_probability: float = 0.6
-    lowpass_probability: float = 0.15
-    noise_db: tuple[float, float] = (-70.0, -20.0)
+    rt60_seconds: tuple[float, float] = (0.15, 2.0)
+    lowpass_probability: float = 0.2
+    noise_db: tuple[float, float] = (-70.0, -15.0)
+    candidates: CandidateConfig = field(default_factory=CandidateConfig)
 
 
 SourceFilter = Callable[[str, str], bool]  # whether to use a source, by its instrument and its own name
@@ -86,16 +100,18 @@ def draw_pool(bank: SoloBank, config: WindowConfig, *, seed: int, num_players: i
 
 
 def make_windows(
-    pool: PlayerPool, instruments: Sequence[str], config: WindowConfig, *, seed: int, index: int, batch_size: int
-) -> tuple[np.ndarray, np.ndarray]:
+    pool: PlayerPool, taxonomy: Taxonomy, config: WindowConfig, *, seed: int, index: int, batch_size: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Batch number `index` of the endless stream that `seed` names.
 
     Returns:
-        (waveforms float32 `[batch, time]`, labels float32 `[batch, num_instruments]`).
+        (waveforms float32 `[batch, time]`, candidates float32 `[batch, num_instruments]`, labels of the same shape).
     """
     rngs = [np.random.default_rng((seed, index, item)) for item in range(batch_size)]
-    waveforms, labels = zip(*(make_window(pool, instruments, config, rng) for rng in rngs))
-    return np.stack(waveforms), np.stack(labels)
+    waveforms, labels = zip(*(make_window(pool, taxonomy.names, config, rng) for rng in rngs))
+    families = [instrument.family for instrument in taxonomy.instruments]
+    candidates = [draw_candidates(truth, families, config.candidates, rng) for truth, rng in zip(labels, rngs)]
+    return np.stack(waveforms), np.stack(candidates), np.stack(labels)
 
 
 def make_window(
@@ -111,8 +127,25 @@ def make_window(
     for name in chosen:
         for _ in range(1 + (rng.random() < config.second_player_probability)):
             player = pool.waveforms[name][rng.integers(len(pool.waveforms[name]))]
+            if rng.random() < config.short_probability:
+                player = keep_a_stretch(player, pool.sample_rate_hz, config.short_seconds, rng)
             music += np.float32(10 ** (rng.normal(0, config.level_spread_db) / 20)) * player
     return record(scipy.fft.rfft(music), pool.sample_rate_hz, config, rng), labels
+
+
+def keep_a_stretch(
+    player: np.ndarray, sample_rate_hz: int, seconds: tuple[float, float], rng: np.random.Generator
+) -> np.ndarray:
+    """A stretch of a player `[time]` around a loud moment, and silence before and after it."""
+    length = min(int(rng.uniform(*seconds) * sample_rate_hz), len(player))
+    magnitudes = np.abs(player[:: _LOUDNESS_STEP].astype(np.float32))
+    # Where it rests anyway nothing would be left of it.
+    loud = np.flatnonzero(magnitudes >= 0.5 * magnitudes.max()) * _LOUDNESS_STEP
+    start = int(np.clip(rng.choice(loud) - rng.integers(length), 0, len(player) - length))
+    kept = np.zeros_like(player)
+    fade = np.minimum(1, np.arange(length, dtype=np.float32) / (_FADE_SECONDS * sample_rate_hz))
+    kept[start : start + length] = player[start : start + length] * fade * fade[::-1]
+    return kept
 
 
 def draw_player(bank: SoloBank, instrument: str, config: WindowConfig, rng: np.random.Generator) -> np.ndarray:
@@ -129,7 +162,11 @@ def draw_player(bank: SoloBank, instrument: str, config: WindowConfig, rng: np.r
     spectrum = scipy.fft.rfft(waveform) * random_eq(config.num_samples, bank.sample_rate_hz, config.player_eq_db, rng)
     waveform = scipy.fft.irfft(spectrum, config.num_samples)
     # Lines are in steps of 16 bits: what stays below one is a pause, and is left one.
-    return waveform / max(np.sqrt(np.mean(waveform**2)), 1.0)
+    level = max(np.sqrt(np.mean(waveform**2)), 1.0)
+    if level > 1 and rng.random() < config.own_recording_probability:
+        waveform = record(spectrum, bank.sample_rate_hz, config, rng)
+        level = np.sqrt(np.mean(waveform**2))
+    return waveform / level
 
 
 def record(
@@ -139,10 +176,10 @@ def record(
     spectrum = spectrum * random_eq(config.num_samples, sample_rate_hz, config.recording_eq_db, rng)
     if rng.random() < config.lowpass_probability:
         bins_hz = np.arange(len(spectrum), dtype=np.float32) * np.float32(sample_rate_hz / config.num_samples)
-        spectrum /= np.sqrt(1 + (bins_hz / np.float32(rng.uniform(3500.0, sample_rate_hz / 2))) ** 16)
+        spectrum /= np.sqrt(1 + (bins_hz / np.float32(rng.uniform(2500.0, sample_rate_hz / 2))) ** 16)
     if rng.random() < config.room_probability:
         # A circular convolution: the end of the window rings at its beginning, as what came before it would.
-        spectrum *= scipy.fft.rfft(room_response(config.num_samples, sample_rate_hz, rng))
+        spectrum *= scipy.fft.rfft(room_response(config.num_samples, sample_rate_hz, config.rt60_seconds, rng))
     level = np.sqrt(np.mean(np.abs(spectrum) ** 2)) or 1.0
     noise = coloured_noise(len(spectrum), rng)
     spectrum += noise * np.float32(level * 10 ** (rng.uniform(*config.noise_db) / 20))
@@ -150,9 +187,11 @@ def record(
     return (waveform / max(np.abs(waveform).max(), 1e-9)).astype(np.float32)
 
 
-def room_response(num_samples: int, sample_rate_hz: int, rng: np.random.Generator) -> np.ndarray:
-    """A direct path and a decaying noise tail (Moorer 1979) of 0.15 to 0.9 s RT60, float32 `[num_samples]`."""
-    rt60_seconds = rng.uniform(0.15, 0.9)
+def room_response(
+    num_samples: int, sample_rate_hz: int, rt60_range: tuple[float, float], rng: np.random.Generator
+) -> np.ndarray:
+    """A direct path and a decaying noise tail (Moorer 1979), RT60 in a range of seconds, float32 `[num_samples]`."""
+    rt60_seconds = rng.uniform(*rt60_range)
     time = np.arange(min(int(rt60_seconds * sample_rate_hz), num_samples), dtype=np.float32) / sample_rate_hz
     tail = rng.standard_normal(len(time), np.float32) * 10 ** (-3 * time / rt60_seconds)
     response = np.zeros(num_samples, np.float32)

@@ -1,22 +1,33 @@
 """The tagger's network: a convolutional network on a mel picture of one window, one logit per instrument.
 
-Conventions: waveforms are float32 `[batch, window_samples]`, one channel, at any level; outputs are logits `[batch,
-num_instruments]` in the order of `instruments`, each by itself, as several instruments may play at once.
+It may be told which instruments can play: whoever knows that it is a clarinet or a flute need not tell a clarinet from
+an oboe. The candidates steer every block but the first, and the dense layer.
+
+Conventions: waveforms are float32 `[batch, window_samples]`, one channel, at any level; candidates float32 `[batch,
+num_instruments]`, 1 for an instrument that may play and 0 for one that does not; outputs are logits `[batch,
+num_instruments]` in the order of `instruments`, each by itself, as several instruments may play at once. The logits
+of instruments that are no candidates mean nothing.
 
 References:
+    E. Perez et al., "FiLM: visual reasoning with a general conditioning layer", AAAI 2018 (how candidates steer).
     Y. Han, J. Kim, K. Lee, "Deep convolutional neural networks for predominant instrument recognition in polyphonic
     music", IEEE/ACM TASLP 25(1), 2017 (3x3 convolutions on a mel spectrogram of about a second, one sigmoid each).
 """
 
 import keras
 
+from audio.conditioning import Conditioning
 from audio.tagger.layers import AttentionPooling, LogMelPicture
 from av_sep.errors import ParameterError
+
+CANDIDATE_UNITS = 64
 
 
 @keras.saving.register_keras_serializable(package="av_sep")
 class InstrumentTagger(keras.Model):
     """Mel picture, blocks of 3x3 convolutions that halve time and pitch, a dense layer per moment, attention over time.
+
+    Inputs are `{"waveform": [batch, window_samples], "candidates": [batch, num_instruments]}`.
 
     Args:
         instruments: names in output order; the model's own copy of its taxonomy.
@@ -68,8 +79,10 @@ class InstrumentTagger(keras.Model):
 
         # === Functional model ===
         waveform = keras.Input((window_samples,), name="waveform")
+        candidates = keras.Input((len(options["instruments"]),), name="candidates")
         picture = LogMelPicture(sample_rate_hz, frame_length, hop_length, num_mels, name="picture")(waveform)
-        super().__init__(inputs=waveform, outputs=_classify(picture, options), name=name)
+        inputs = {"waveform": waveform, "candidates": candidates}
+        super().__init__(inputs=inputs, outputs=_classify(picture, candidates, options), name=name)
 
         # === Config ===
         self.options = options
@@ -88,19 +101,25 @@ class InstrumentTagger(keras.Model):
         return cls(**config)
 
 
-def _classify(picture, options):
+def _classify(picture, candidates, options):
     """Logits `[batch, num_instruments]` of a picture."""
+    # Which instruments may play together matters, not only which: hence a layer before the projections of each place.
+    known = keras.layers.Dense(CANDIDATE_UNITS, activation="relu", name="known")(candidates)
     features = picture
     num_time_halvings = len(options["filters"]) - 2
     for level, num_filters in enumerate(options["filters"]):
         features = keras.layers.Conv2D(num_filters, 3, padding="same", use_bias=False, name=f"conv_{level}")(features)
         features = keras.layers.BatchNormalization(name=f"norm_{level}")(features)
+        if level:
+            features = Conditioning("film", name=f"steer_{level}")(features, known)
         features = keras.layers.ReLU(name=f"relu_{level}")(features)
         pool = (2 if level < num_time_halvings else 1, 2)
         features = keras.layers.MaxPooling2D(pool, name=f"pool_{level}")(features)
     num_frames, num_bands, num_filters = features.shape[1:]
     moments = keras.layers.Reshape((num_frames, num_bands * num_filters), name="moments")(features)
     moments = keras.layers.Dropout(options["dropout"], name="dropout_in")(moments)
-    moments = keras.layers.Dense(options["dense_units"], activation="relu", name="dense")(moments)
+    moments = keras.layers.Dense(options["dense_units"], name="dense")(moments)
+    moments = Conditioning("film", name="steer_dense")(moments, known)
+    moments = keras.layers.ReLU(name="relu_dense")(moments)
     moments = keras.layers.Dropout(options["dropout"], name="dropout_out")(moments)
     return AttentionPooling(len(options["instruments"]), name="instruments")(moments)

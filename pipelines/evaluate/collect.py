@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from pipelines.evaluate.track_work import told_by
+from pipelines.evaluate.track_work import known_by, told_by
 from pipelines.evaluate.units import TrackTask, read_unit
 
 _KEYS = ("track", "system", "labels", "instrument", "num_sources")
@@ -58,7 +58,8 @@ def collect(tasks: Sequence[TrackTask]) -> ScoreTables:
 
 def _collect_track(task: TrackTask, rows: _Rows) -> None:
     for unit in task.units:
-        scored = read_unit(task.path(unit), task.key(unit, told_by(task, unit) or ()))
+        told = told_by(task, unit) or ()
+        scored = read_unit(task.path(unit), task.key(unit, told, known_by(task, unit, told)))
         assert scored is not None, f"{task.path(unit)} was finished a moment ago"
         if scored.left_out:
             who = f"{unit.spec.info.title} ({unit.labels} labels)"

@@ -30,6 +30,7 @@ class EvaluateConfig:
         segment_metrics: any of "v3_segment", "v4"; SI-SDR and SDR are always there and cost nothing beside these.
         detector: as `separate` takes it.
         witnesses: who detects labels, "video" or "both"; None for whom `separate` asks.
+        gate_rests: silence networks' stems where the sound says that their player rests, as `separate` does.
         frames_per_second: pictures looked at per second of film.
         threshold: confidence in [0, 1] that a seen instrument must reach; None for the detector's own.
         num_examples: best, median and worst stems on the page: 3, or 0 for none.
@@ -50,6 +51,7 @@ class EvaluateConfig:
     segment_metrics: tuple[str, ...] = SEGMENT_METRICS
     detector: str = "embedded"
     witnesses: str | None = None
+    gate_rests: bool = True
     frames_per_second: float = 1.0
     threshold: float | None = None
     num_examples: int = 3

@@ -14,12 +14,16 @@ from typing import Protocol
 import numpy as np
 
 from audio.baselines.oracle import ORACLES
+from audio.level import working_gain
 from audio.models import WEIGHTS_DIR, available_models, make_separator, resolve_name
+from audio.activity import Activity
+from audio.tagger import StreamTagger, load_tagger
 from av_sep.datasets.track import Track
 from av_sep.errors import MediaError, ParameterError
 from pipelines.evaluate.sounds import TrackSound, read_estimates
 from pipelines.evaluate.tables import SystemInfo
 from pipelines.joint.files import load_separation_model
+from pipelines.rests import should_gate_rests
 
 FLOORS = ("mixture", "mixture_share", "wiener")
 CLASSICS = ("nmf", "nmf_frobenius", "nmf_itakura_saito", "nmf_blind", "ica", "pca")
@@ -62,13 +66,16 @@ class SystemSpec:
 class System(Protocol):
     """Separates one track."""
 
-    def estimate(self, sound: TrackSound, labels: str, instruments: Sequence[str]) -> dict[str, np.ndarray]:
+    def estimate(
+        self, sound: TrackSound, labels: str, instruments: Sequence[str], known: Sequence[str]
+    ) -> dict[str, np.ndarray]:
         """Estimates `[time, channels]` by instrument.
 
         Args:
             sound: the track; only oracles look at its references.
             labels: who says what plays.
             instruments: what is said to play; nothing where `labels` is "none" or "all".
+            known: which of them play for certain, see `pipelines.rests.known_to_play`.
 
         Raises:
             CannotSeparate: where it does not know an instrument, or needs labels and there are none.
@@ -135,26 +142,49 @@ def _kind(name: str) -> str:
     return "classic" if name in CLASSICS else "model"
 
 
+def _activity(sound: TrackSound, instruments: Sequence[str]) -> Activity:
+    louder = working_gain([sound.mixture]) * sound.mixture
+    return packaged_tagger().track_activity([louder], sound.sample_rate_hz, instruments)
+
+
+@lru_cache(maxsize=1)
+def packaged_tagger() -> StreamTagger:
+    """What listens, loaded once in a process."""
+    return load_tagger()
+
+
 def _weights_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 @lru_cache(maxsize=4)
-def open_system(spec: SystemSpec, max_seconds: float | None) -> System:
-    """The system itself, loaded once in a process and kept while it is in use."""
+def open_system(spec: SystemSpec, max_seconds: float | None, gate_rests: bool) -> System:
+    """The system itself, loaded once in a process and kept while it is in use.
+
+    Args:
+        spec: which.
+        max_seconds: of a folder's stems; None for all.
+        gate_rests: silence a network's stems where their player is heard to rest.
+    """
     if spec.estimates:
         return _Folder(spec, max_seconds)
-    return _Oracle(spec.source) if spec.info.kind == "oracle" else _Model(spec.source)
+    return _Oracle(spec.source) if spec.info.kind == "oracle" else _Model(spec.source, gate_rests)
 
 
 class _Model:
-    def __init__(self, source: str):
+    def __init__(self, source: str, gate_rests: bool):
         self.name = source
+        self.gate_rests = gate_rests
         self.separator = make_separator(load_separation_model(source))
         network = getattr(self.separator.model, "network", None)
         self.takes_labels = network is None or network.takes_labels
+        if gate_rests and network is not None:
+            # Before anybody takes the time.
+            packaged_tagger()
 
-    def estimate(self, sound: TrackSound, labels: str, instruments: Sequence[str]) -> dict[str, np.ndarray]:
+    def estimate(
+        self, sound: TrackSound, labels: str, instruments: Sequence[str], known: Sequence[str]
+    ) -> dict[str, np.ndarray]:
         """See `System`."""
         names = self.separator.source_names
         unknown = [name for name in sound.references if name not in names]
@@ -164,15 +194,21 @@ class _Model:
             raise CannotSeparate("needs labels")
         told = names if labels in ("none", "all") else instruments
         label_vector = np.array([name in told for name in names], np.float32)
-        estimates = self.separator.separate(sound.mixture, label_vector, sound.sample_rate_hz)
-        return {names[i]: estimates[i] for i in self.separator.active(label_vector)}
+        active = {i: names[i] for i in self.separator.active(label_vector)}
+        activity = None
+        if self.gate_rests and should_gate_rests(self.separator.model, active.values()):
+            activity = _activity(sound, tuple(active.values())).believing(known)
+        estimates = self.separator.separate(sound.mixture, label_vector, sound.sample_rate_hz, activity=activity)
+        return {name: estimates[i] for i, name in active.items()}
 
 
 class _Oracle:
     def __init__(self, name: str):
         self.separate = ORACLES[name]
 
-    def estimate(self, sound: TrackSound, labels: str, instruments: Sequence[str]) -> dict[str, np.ndarray]:
+    def estimate(
+        self, sound: TrackSound, labels: str, instruments: Sequence[str], known: Sequence[str]
+    ) -> dict[str, np.ndarray]:
         """See `System`."""
         references = np.stack([sound.references[name] for name in instruments])
         return dict(zip(instruments, self.separate(sound.mixture, references)))
@@ -183,7 +219,9 @@ class _Folder:
         self.tracks = dict(spec.estimates)
         self.max_seconds = max_seconds
 
-    def estimate(self, sound: TrackSound, labels: str, instruments: Sequence[str]) -> dict[str, np.ndarray]:
+    def estimate(
+        self, sound: TrackSound, labels: str, instruments: Sequence[str], known: Sequence[str]
+    ) -> dict[str, np.ndarray]:
         """See `System`."""
         if sound.name not in self.tracks:
             raise CannotSeparate("holds no stems of it")

@@ -8,12 +8,11 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from audio.tagger import StreamTagger, load_tagger
 from av_sep.media import probe
 from av_sep.types import InstrumentLabels
 from pipelines.evaluate.scoring import Scored, score
 from pipelines.evaluate.sounds import TrackSound, read_sound
-from pipelines.evaluate.systems import CannotSeparate, open_system
+from pipelines.evaluate.systems import CannotSeparate, open_system, packaged_tagger
 from pipelines.evaluate.units import TrackTask, Unit, read_kept, read_unit, write_kept, write_unit
 from pipelines.evaluate.vision_judgement import VideoJudgement, judge_video, labels_from_json, labels_to_json
 from pipelines.joint.files import is_joint
@@ -36,12 +35,13 @@ def evaluate_track(task: TrackTask) -> dict[str, Any]:
     num_kept = 0
     for unit in task.units:
         told = _told(task, unit, labels)
-        key = task.key(unit, told or ())
+        known = known_by(task, unit, told or ())
+        key = task.key(unit, told or (), known)
         if read_unit(task.path(unit), key) is not None:
             num_kept += 1
             continue
         sound = sound or _read(task)
-        write_unit(task.path(unit), key, _scored(task, unit, sound, told))
+        write_unit(task.path(unit), key, _scored(task, unit, sound, told, known))
     return {"units": [str(task.path(unit)) for unit in task.units], "num_kept": num_kept}
 
 
@@ -54,8 +54,9 @@ def read_judgement(task: TrackTask) -> VideoJudgement | None:
 def estimate_again(task: TrackTask, unit: Unit) -> tuple[TrackSound, dict]:
     """A unit's estimates, which are not kept, beside what they were scored against."""
     sound = _read(task)
-    system = open_system(unit.spec, task.config.max_seconds)
-    return sound, system.estimate(sound, unit.labels, told_by(task, unit) or ())
+    system = open_system(unit.spec, task.config.max_seconds, task.config.gate_rests)
+    told = told_by(task, unit) or ()
+    return sound, system.estimate(sound, unit.labels, told, known_by(task, unit, told))
 
 
 def told_by(task: TrackTask, unit: Unit) -> tuple[str, ...] | None:
@@ -69,7 +70,7 @@ def _detect(task: TrackTask) -> InstrumentLabels | None:
     if video is None or seen is None:
         return None
     if _asks_sound(task, seen.labels) and _read_heard(task) is None and probe(video).has_audio:
-        write_kept(task.hearing_path, task.hearing_key(), labels_to_json(labels_from_sound(video, _tagger())))
+        write_kept(task.hearing_path, task.hearing_key(), labels_to_json(labels_from_sound(video, packaged_tagger())))
     return _read_detected(task)
 
 
@@ -89,11 +90,6 @@ def _read_heard(task: TrackTask) -> InstrumentLabels | None:
 
 def _asks_sound(task: TrackTask, seen: InstrumentLabels) -> bool:
     return asks_sound(task.config.witnesses, task.config.detector, seen)
-
-
-@lru_cache(maxsize=1)
-def _tagger() -> StreamTagger:
-    return load_tagger()
 
 
 def _look(task: TrackTask) -> VideoJudgement | None:
@@ -127,20 +123,30 @@ def _told(task: TrackTask, unit: Unit, detected: InstrumentLabels | None) -> tup
     return () if unit.labels in ("none", "all") else task.instruments
 
 
+def known_by(task: TrackTask, unit: Unit, told: Sequence[str]) -> tuple[str, ...]:
+    """Which of what is said to play plays for certain."""
+    if unit.labels == "true":
+        return tuple(told)
+    judgement = read_judgement(task) if unit.labels == "detected" else None
+    return () if judgement is None else tuple(name for name in told if name in judgement.labels.instruments)
+
+
 def _read(task: TrackTask) -> TrackSound:
     config = task.config
     return read_sound(task.track, task.instruments, config.sample_rate_hz, config.num_channels, config.max_seconds)
 
 
-def _scored(task: TrackTask, unit: Unit, sound: TrackSound, told: Sequence[str] | None) -> Scored:
+def _scored(
+    task: TrackTask, unit: Unit, sound: TrackSound, told: Sequence[str] | None, known: Sequence[str]
+) -> Scored:
     if told is None:
         return Scored(left_out="there is no film to see what plays")
     if len(sound.sounding) < 2:
         return Scored(left_out="one instrument alone sounds, so there is nothing to separate")
-    system = open_system(unit.spec, task.config.max_seconds)
+    system = open_system(unit.spec, task.config.max_seconds, task.config.gate_rests)
     started = time.perf_counter()
     try:
-        estimates = system.estimate(sound, unit.labels, told)
+        estimates = system.estimate(sound, unit.labels, told, known)
     except CannotSeparate as reason:
         return Scored(left_out=str(reason))
     seconds = time.perf_counter() - started

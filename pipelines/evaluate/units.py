@@ -82,15 +82,17 @@ class TrackTask:
         """Of what is heard in the film."""
         return _digest([_PROTOCOL, _identities((*TAGGER_FILES, self.track.video))])
 
-    def key(self, unit: Unit, instruments: Sequence[str]) -> str:
-        """Of a unit's scores, `instruments` being what is said to play."""
+    def key(self, unit: Unit, instruments: Sequence[str], known: Sequence[str]) -> str:
+        """Of a unit's scores, `instruments` being what is said to play and `known` those that do for certain."""
         config = self.config
         settings = [config.sample_rate_hz, config.num_channels, config.max_seconds, sorted(config.segment_metrics)]
         stems = dict(unit.spec.estimates).get(self.track.name)
         sounds = [part.sound.path for part in self.track.parts] + [s.path for s in [self.track.mixture] if s]
         theirs = [part.sound.path for part in stems.parts] if stems else []
-        system = [unit.spec.info.name, unit.spec.source, unit.spec.identity]
-        content = [_PROTOCOL, system, unit.labels, list(instruments), list(self.instruments), settings]
+        is_network = unit.spec.info.kind == "model" and not unit.spec.estimates
+        listener = _identities(TAGGER_FILES) if config.gate_rests and is_network else []
+        system = [unit.spec.info.name, unit.spec.source, unit.spec.identity, listener]
+        content = [_PROTOCOL, system, unit.labels, list(instruments), list(known), list(self.instruments), settings]
         return _digest([*content, _identities(sounds), _identities(theirs)])
 
 

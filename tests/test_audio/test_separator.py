@@ -12,6 +12,7 @@ from scipy.signal import correlate, correlation_lags
 
 from audio.baselines.wiener import StaticWiener
 from audio.framing import output_length, valid_lengths
+from audio.activity import Activity
 from audio.separation_model import NetworkModel, SeparationModel
 from audio.separator import Separator
 from av_sep.errors import ParameterError
@@ -393,3 +394,55 @@ def test_zero_padded_network_is_run_with_valid_convolutions(make_network, models
 def test_network_for_two_channels_is_refused(make_network):
     with pytest.raises(ParameterError, match="network for one channel.*Received: num_channels=2"):
         NetworkModel(make_network(num_channels=2))
+
+
+# --- who plays when --------------------------------------------------------------------------------------------------
+
+
+def first_rests_from(model, rest_seconds):
+    """Everybody plays, but the first source no more from a time on."""
+    names = tuple(model.source_names)
+    log_odds = np.full((2, 3), 5.0, np.float32)
+    log_odds[1, 0] = -60
+    return Activity(names, np.array([rest_seconds, rest_seconds + 0.01]), log_odds)
+
+
+@pytest.mark.parametrize("rate", (8000, 16000, 44100))
+@pytest.mark.parametrize("num_channels", (1, 2))
+def test_who_rests_is_silent_and_the_others_get_his_share(model, rng, rate, num_channels):
+    mixture = sound(rng, 2 * rate, num_channels)
+    separator = Separator(model, chunk_samples=1024)
+    plain = separator.separate(mixture, ALL, rate)
+    gated = separator.separate(mixture, ALL, rate, activity=first_rests_from(model, 1.0))
+    before, after = slice(0, int(0.7 * rate)), slice(int(1.3 * rate), 2 * rate)
+    np.testing.assert_allclose(gated[:, before], plain[:, before], atol=1e-5)
+    assert np.abs(plain[0, after]).max() > 0.01 and np.abs(gated[0, after]).max() < 1e-6
+    np.testing.assert_allclose(gated.sum(axis=0), mixture, atol=1e-5)
+
+
+def test_gating_a_stream_is_gating_the_whole(model, rng):
+    mixture = sound(rng, 30_000, 2)
+    activity = first_rests_from(model, 0.9)
+    separator = Separator(model, chunk_samples=1024)
+    whole = separator.separate(mixture, SOME, MODEL_RATE, activity=activity)
+    blocks = np.split(mixture, np.sort(rng.integers(0, len(mixture), 25)))
+    parts = list(separator.stream(blocks, SOME, MODEL_RATE, activity=activity))
+    np.testing.assert_allclose(np.concatenate([part.mixture for part in parts]), mixture, atol=1e-7)
+    estimates = np.concatenate([part.estimates for part in parts], axis=1)
+    assert_close_to_peak(estimates, whole[[0, 2]], 1e-5)
+
+
+def test_soloist_keeps_everything_however_unlikely(model, rng):
+    mixture = sound(rng, 4000)
+    alone = np.array([1, 0, 0], np.float32)
+    separator = Separator(model, chunk_samples=1024)
+    gated = separator.separate(mixture, alone, MODEL_RATE, activity=first_rests_from(model, 0.0))
+    np.testing.assert_array_equal(gated, separator.separate(mixture, alone, MODEL_RATE))
+
+
+def test_activity_of_others_is_refused_at_once(model):
+    activity = Activity(("oboe",), np.zeros(1), np.zeros((1, 1), np.float32))
+    with pytest.raises(ParameterError, match="Expected instruments that were listened for"):
+        Separator(model).stream([], ALL, MODEL_RATE, activity=activity)
+    with pytest.raises(ParameterError, match="Expected instruments that were listened for"):
+        Separator(model).stream([], np.array([1, 0, 0], np.float32), MODEL_RATE, activity=activity)

@@ -33,6 +33,12 @@ def tiny():
     return InstrumentTagger(("violin", "flute", "tuba"), filters=(4, 6), dense_units=8, **options)
 
 
+def told(waveforms, candidates=(1, 1, 1)):
+    """What the network takes: waveforms and the same candidates for all, or each its own."""
+    candidates = np.broadcast_to(np.asarray(candidates, np.float32), (len(waveforms), 3))
+    return {"waveform": waveforms, "candidates": candidates}
+
+
 def noise_and_tone(rng, num_samples=4096):
     time = np.arange(num_samples) / RATE_HZ
     return (0.3 * np.sin(2 * np.pi * 660 * time) + rng.normal(size=num_samples) * 0.1 * time / time[-1]).astype("f")
@@ -119,16 +125,16 @@ def test_attention_pooling_equals_numpy_s(rng, assert_everywhere):
 
 def test_network_gives_one_logit_per_instrument_at_any_level(tiny, rng):
     waveforms = np.stack([noise_and_tone(rng), rng.normal(size=4096).astype("f")])
-    logits = tiny.predict_on_batch(waveforms)
+    logits = tiny.predict_on_batch(told(waveforms))
     assert logits.shape == (2, 3) and np.abs(logits[0] - logits[1]).max() > 1e-4
-    np.testing.assert_allclose(tiny.predict_on_batch(0.01 * waveforms), logits, atol=1e-4)
+    np.testing.assert_allclose(tiny.predict_on_batch(told(0.01 * waveforms)), logits, atol=1e-4)
 
 
 def test_permuting_the_batch_permutes_the_logits(tiny, rng):
     waveforms = rng.normal(size=(3, 4096)).astype("f")
     order = [2, 0, 1]
-    logits = tiny.predict_on_batch(waveforms)
-    np.testing.assert_allclose(tiny.predict_on_batch(waveforms[order]), logits[order], atol=1e-5)
+    logits = tiny.predict_on_batch(told(waveforms))
+    np.testing.assert_allclose(tiny.predict_on_batch(told(waveforms[order])), logits[order], atol=1e-5)
 
 
 def test_network_survives_a_keras_file(tiny, rng, tmp_path):
@@ -136,7 +142,7 @@ def test_network_survives_a_keras_file(tiny, rng, tmp_path):
     loaded = keras.saving.load_model(tmp_path / "tagger.keras")
     assert type(loaded) is InstrumentTagger and loaded.options == tiny.options
     waveforms = rng.normal(size=(2, 4096)).astype("f")
-    np.testing.assert_array_equal(loaded.predict_on_batch(waveforms), tiny.predict_on_batch(waveforms))
+    np.testing.assert_array_equal(loaded.predict_on_batch(told(waveforms)), tiny.predict_on_batch(told(waveforms)))
 
 
 def test_network_refuses_windows_too_short_for_its_blocks():
@@ -151,5 +157,23 @@ def test_network_learns_high_from_low(tiny, rng):
     waveforms = np.sin(2 * np.pi * hz[:, None] * np.arange(4096) / RATE_HZ).astype("f")
     labels = np.stack([high, 1 - high, np.zeros(64)], axis=1).astype("f")
     tiny.compile(keras.optimizers.Adam(5e-3), keras.losses.BinaryCrossentropy(from_logits=True))
-    losses = [float(tiny.train_on_batch(waveforms, labels)) for _ in range(25)]
+    losses = [float(tiny.train_on_batch(told(waveforms), labels)) for _ in range(25)]
     assert losses[-1] < 0.3 < losses[0]
+
+
+def test_untrained_network_does_not_care_about_candidates(tiny, rng):
+    """Steering starts as the identity: weights from before there were candidates can be gone on with."""
+    waveforms = rng.normal(size=(2, 4096)).astype("f")
+    everybody, one = (tiny.predict_on_batch(told(waveforms, names)) for names in ((1, 1, 1), (0, 1, 0)))
+    np.testing.assert_array_equal(everybody, one)
+
+
+def test_network_learns_what_only_candidates_tell(tiny, rng):
+    """The same tone is a violin for whoever knows that it is no flute, and the other way round."""
+    waveforms = np.sin(2 * np.pi * 440 * rng.uniform(0.9, 1.1, (64, 1)) * np.arange(4096) / RATE_HZ).astype("f")
+    is_violin = rng.integers(0, 2, 64)
+    labels = np.stack([is_violin, 1 - is_violin, np.zeros(64)], axis=1).astype("f")
+    tiny.compile(keras.optimizers.Adam(1e-2), keras.losses.BinaryCrossentropy(from_logits=True))
+    losses = [float(tiny.train_on_batch(told(waveforms, labels), labels)) for _ in range(40)]
+    # Without candidates nobody can do better than log 2 for two of the three.
+    assert losses[-1] < 0.15 < 2 / 3 * np.log(2) < losses[0] + 0.1

@@ -10,19 +10,23 @@ from audio.tagger.mixtures import (
     coloured_noise,
     draw_pool,
     filter_sources,
+    keep_a_stretch,
     make_windows,
     random_eq,
     room_response,
 )
 from av_sep.datasets.solo_bank import SoloBank, open_bank
+from av_sep.instruments import URMP_13, Taxonomy
 
 RATE_HZ, NUM_SAMPLES = 8000, 8192
 HZ = {"cello": 200, "flute": 900, "oboe": 2100}
 NAMES = ("flute", "tuba", "oboe", "cello")  # no line for the tuba
+TAXONOMY = Taxonomy("four", [URMP_13.instruments[URMP_13.index(name)] for name in NAMES])
 PLAIN = {
     "second_player_probability": 0.0,
     "max_shift_semitones": 0.0,
     "room_probability": 0.0,
+    "short_probability": 0.0,
     "lowpass_probability": 0.0,
     "noise_db": (-70.0, -60.0),
 }
@@ -45,7 +49,8 @@ def bank(tmp_path_factory):
 def test_labels_name_exactly_the_instruments_that_sound(bank):
     config = WindowConfig(NUM_SAMPLES, num_instruments_weights=(0.2, 0.3, 0.3, 0.2), **PLAIN)
     pool = draw_pool(bank, config, seed=1, num_players=6)
-    waveforms, labels = make_windows(pool, NAMES, config, seed=1, index=0, batch_size=48)
+    waveforms, candidates, labels = make_windows(pool, TAXONOMY, config, seed=1, index=0, batch_size=48)
+    assert candidates.shape == (48, 4) and candidates.sum(axis=1).min() >= 1
     assert waveforms.shape == (48, NUM_SAMPLES) and labels.shape == (48, 4)
     power = np.abs(np.fft.rfft(waveforms * np.hanning(NUM_SAMPLES), axis=1)) ** 2
     hz = np.fft.rfftfreq(NUM_SAMPLES, 1 / RATE_HZ)
@@ -60,11 +65,13 @@ def test_labels_name_exactly_the_instruments_that_sound(bank):
 def test_a_batch_follows_from_seed_and_index_alone(bank):
     config = WindowConfig(NUM_SAMPLES)
     pool = draw_pool(bank, config, seed=0, num_players=4)
-    first, again, next_one, other = (
-        make_windows(pool, NAMES, config, seed=seed, index=index, batch_size=3)[0]
+    batches = [
+        make_windows(pool, TAXONOMY, config, seed=seed, index=index, batch_size=3)
         for seed, index in ((0, 5), (0, 5), (0, 6), (1, 5))
-    )
-    np.testing.assert_array_equal(first, again)
+    ]
+    for values, same_again in zip(*batches[:2], strict=True):
+        np.testing.assert_array_equal(values, same_again)
+    first, _, next_one, other = (waveforms for waveforms, _, _ in batches)
     assert np.abs(first - next_one).max() > 0.1 and np.abs(first - other).max() > 0.1
     assert np.isfinite(first).all()
 
@@ -93,7 +100,7 @@ def test_sources_that_are_not_wanted_are_not_drawn(bank):
     assert {name: list(lines) for name, lines in only.lines.items()} == {"cello": ["second"], "flute": ["second"]}
     config = WindowConfig(NUM_SAMPLES, **PLAIN)
     only = draw_pool(only, config, seed=0, num_players=2)
-    assert not make_windows(only, NAMES, config, seed=0, index=0, batch_size=24)[1][:, 2].any()
+    assert not make_windows(only, TAXONOMY, config, seed=0, index=0, batch_size=24)[2][:, 2].any()
 
 
 def test_eq_has_the_wanted_spread_and_is_smooth(rng):
@@ -105,7 +112,7 @@ def test_eq_has_the_wanted_spread_and_is_smooth(rng):
 
 
 def test_room_rings_for_its_time_and_keeps_the_direct_path(rng):
-    response = room_response(NUM_SAMPLES, RATE_HZ, rng)
+    response = room_response(NUM_SAMPLES, RATE_HZ, (0.15, 0.9), rng)
     assert response.shape == (NUM_SAMPLES,) and response[0] > 0.7
     energy = np.add.reduceat(response[1:] ** 2, range(0, 1200, 200))
     assert np.all(np.diff(energy[:4]) < 0)
@@ -116,3 +123,24 @@ def test_noise_has_unit_power_and_falls_with_frequency(rng):
     power = np.abs(noise) ** 2
     np.testing.assert_allclose(power.mean(axis=1), 1, rtol=1e-4)
     assert power[:, 1:50].mean() > 3 * power[:, 1000:].mean()
+
+
+def test_long_room_rings_longer_than_a_short_one(rng):
+    def late_share(rt60_seconds):
+        energy = room_response(NUM_SAMPLES, RATE_HZ, (rt60_seconds, rt60_seconds), rng)[1:] ** 2
+        return energy[2000:].sum() / energy.sum()
+
+    # Of a decay by 60 dB in T seconds, 10^(-6 t / T) of the energy comes after t.
+    assert late_share(0.2) < 1e-6 and late_share(1.0) == pytest.approx(10 ** (-6 * 0.25), rel=0.3)
+
+
+def test_of_a_player_who_rests_a_loud_stretch_stays(rng):
+    player = np.zeros(NUM_SAMPLES, np.float16)
+    player[3000:5000] = np.sin(np.arange(2000))
+    for _ in range(20):
+        kept = keep_a_stretch(player, RATE_HZ, (0.1, 0.2), rng)
+        heard = np.flatnonzero(kept)
+        assert 0 < len(heard) <= 0.2 * RATE_HZ and np.ptp(heard) < 0.2 * RATE_HZ
+        assert np.all(np.abs(kept) <= np.abs(player)) and np.abs(kept).max() > 0.3
+    whole = keep_a_stretch(player, RATE_HZ, (5.0, 6.0), rng)
+    np.testing.assert_array_equal(whole[3000:5000], player[3000:5000])

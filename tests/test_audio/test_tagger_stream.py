@@ -12,7 +12,10 @@ WINDOW = 4000
 
 
 class PitchNetwork:
-    """Says "low" of what lies below 1 kHz and "high" of what lies above, by NumPy's own transform."""
+    """Says "low" of what lies below 1 kHz and "high" of what lies above, by NumPy's own transform.
+
+    Who can only be one of them is that one for certain.
+    """
 
     options = {"window_samples": WINDOW, "sample_rate_hz": RATE_HZ}
     instruments = ("low", "high")
@@ -20,13 +23,16 @@ class PitchNetwork:
     def __init__(self):
         self.batch_shapes = set()
 
-    def predict_on_batch(self, windows):
+    def predict_on_batch(self, inputs):
+        windows, candidates = inputs["waveform"], inputs["candidates"]
+        assert candidates.shape == (len(windows), 2)
         self.batch_shapes.add(windows.shape)
         power = np.abs(np.fft.rfft(windows, axis=1)) ** 2
         limit = int(1000 * WINDOW / RATE_HZ)
         low, high = power[:, :limit].sum(axis=1), power[:, limit:].sum(axis=1)
         share = np.clip(low / np.maximum(low + high, 1e-9), 0.01, 0.99)
-        return np.stack([logit(share), -logit(share)], axis=1)
+        certain = 3.0 * (candidates.sum(axis=1, keepdims=True) == 1)
+        return np.stack([logit(share), -logit(share)], axis=1) + certain
 
 
 @pytest.fixture
@@ -62,17 +68,20 @@ def test_network_is_always_given_the_same_shape(tagger, make_sine):
     assert tagger.network.batch_shapes == {(8, WINDOW)}
 
 
-@pytest.mark.parametrize("num_samples", [1, 3999, 4000, 4001, 6000, 6001, 13_777])
-def test_windows_cover_the_stream_to_its_last_sample(num_samples):
-    cutter, stream = WindowCutter(WINDOW, 2000, 1), np.arange(1.0, num_samples + 1, dtype=np.float32)[:, None]
-    windows = [w.copy() for block in np.array_split(stream, 7) for w in cutter.push(block)] + list(cutter.finish())
+@pytest.mark.parametrize("hop", [1000, 2000])
+@pytest.mark.parametrize("num_samples", [1, 3999, 4000, 4001, 5000, 5001, 6000, 6001, 13_777])
+def test_windows_cover_the_stream_to_its_last_sample(num_samples, hop):
+    cutter, stream = WindowCutter(WINDOW, hop, 1), np.arange(1.0, num_samples + 1, dtype=np.float32)[:, None]
+    cut = [(start, w.copy()) for block in np.array_split(stream, 7) for start, w in cutter.push(block)]
+    told, windows = zip(*cut, *cutter.finish())
     assert {w.shape for w in windows} == {(WINDOW, 1)}
     if num_samples <= WINDOW:
         np.testing.assert_array_equal(windows, [np.resize(stream, (WINDOW, 1))])
+        assert told == (0,)
         return
-    starts = [*range(0, num_samples - WINDOW + 1, 2000)]
+    starts = [*range(0, num_samples - WINDOW + 1, hop)]
     starts += [num_samples - WINDOW] * (starts[-1] + WINDOW < num_samples)
-    assert [int(w[0, 0]) - 1 for w in windows] == starts
+    assert [int(w[0, 0]) - 1 for w in windows] == starts == list(told)
     assert windows[-1][-1, 0] == num_samples
     assert all(np.array_equal(np.diff(w[:, 0]), np.ones(WINDOW - 1)) for w in windows)
 
@@ -160,3 +169,40 @@ def test_settings_that_cannot_be_used(settings, message):
 def test_streams_that_cannot_be_heard(tagger, blocks, rate_hz, message):
     with pytest.raises(ParameterError, match=message):
         tagger.listen(blocks, rate_hz)
+
+
+def test_candidates_are_told_to_the_network_and_all_others_are_0(tagger, make_sine):
+    sound = tone(make_sine, 300, 2)
+    everybody, all_of_them = tagger.tag(sound, RATE_HZ), tagger.tag(sound, RATE_HZ, ("high", "low"))
+    np.testing.assert_array_equal(everybody.confidences, all_of_them.confidences)
+    confidences = tagger.tag(sound, RATE_HZ, ("high",)).confidences
+    np.testing.assert_allclose(confidences, [0, expit(logit(0.01) + 3)], atol=1e-3)
+    with pytest.raises(ParameterError, match="Expected candidates among low, high. Received: middle"):
+        tagger.tag(sound, RATE_HZ, ("low", "middle"))
+    with pytest.raises(ParameterError, match="Expected at least one candidate"):
+        tagger.tag(sound, RATE_HZ, ())
+
+
+def test_activity_goes_from_one_player_to_the_other(tagger, make_sine):
+    """2.4 s of a low tone, 1.6 s of silence, 2 s of a high one: windows of half a second, eight a second."""
+    parts = [tone(make_sine, 300, 2.4), np.zeros((int(1.6 * RATE_HZ), 1)), tone(make_sine, 1700, 2.0)]
+    activity = tagger.track_activity([np.concatenate(parts)], RATE_HZ)
+    assert activity.instruments == ("low", "high")
+    # Of silence nothing is said.
+    np.testing.assert_allclose(np.unique(np.diff(activity.times_seconds)), [0.125, 1.25])
+    assert activity.times_seconds[0] == 0.25 and activity.times_seconds[-1] == 5.75
+    low, high = activity.log_odds.T
+    times = activity.times_seconds
+    assert np.all(low[times < 2.1] > 3) and np.all(high[times < 2.1] < -3)
+    assert np.all(high[times > 4.3] > 3) and np.all(low[times > 4.3] < -3)
+
+
+def test_activity_is_that_of_the_candidates_however_the_stream_is_cut(tagger, rng, make_sine):
+    sound = tone(make_sine, 300, 3.1)
+    activity = tagger.track_activity([sound], RATE_HZ, ("high",))
+    assert activity.instruments == ("high",) and activity.log_odds.shape == (len(activity.times_seconds), 1)
+    np.testing.assert_allclose(activity.log_odds, logit(0.01) + 3, atol=0.01)
+    pieces = tagger.track_activity(np.split(sound, np.sort(rng.integers(0, len(sound), 30))), RATE_HZ, ("high",))
+    np.testing.assert_array_equal(pieces.times_seconds, activity.times_seconds)
+    np.testing.assert_allclose(pieces.log_odds, activity.log_odds, atol=1e-5)
+    assert len(tagger.track_activity([], RATE_HZ).times_seconds) == 0

@@ -190,6 +190,17 @@ def test_what_is_other_than_before_is_scored_anew(folder, tmp_path, change):
     assert not first.tables.tracks.equals(second.tables.tracks)
 
 
+def test_networks_are_silent_in_rests_unless_told_not_to(folder, tmp_path):
+    settings = {"models": "conditioned_small", "max_tracks": 1, **QUICK}
+    gated = evaluate("folder", folder, tmp_path / "out", **settings)
+    plain = evaluate("folder", folder, tmp_path / "out", gate_rests=False, **settings)
+    assert plain.num_kept == plain.num_units - 1
+    for system in ("conditioned_small", "wiener"):
+        tables = (gated.tables.tracks, plain.tables.tracks)
+        scores = [rows.loc[rows["system"] == system, "sdr"].tolist() for rows in tables]
+        assert len(scores[0]) == 2 and (scores[0] == scores[1]) == (system == "wiener")
+
+
 def test_killed_run_goes_on_to_the_same_tables(folder, tmp_path):
     arguments = ["evaluate", "folder", str(folder), "--models", "oracles", "--side", "all", "--no-examples"]
     # The slower metrics, so that there is time to kill it before it is done.

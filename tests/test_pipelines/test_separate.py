@@ -270,3 +270,35 @@ def test_folder_that_may_not_be_written(duet, tmp_path):
     locked.mkdir(mode=0o500)
     with pytest.raises(MediaError, match="Cannot write"):
         av_sep.separate(duet, locked, **SETTINGS)
+
+
+def test_stems_are_silent_while_their_player_rests(tmp_path):
+    """A trumpet that stops half way: what is left in its stem then is another's."""
+    folder = Path(__file__).parents[2] / "examples" / "demo" / "stems"
+    (violin, rate), (trumpet, _) = (read_audio(folder / f"{name}.flac") for name in ("violin", "trumpet"))
+    half = len(violin) // 2
+    trumpet[half:] = 0
+    mixture = 0.05 * sum(part / np.std(part) for part in (violin, trumpet))
+    write_audio(tmp_path / "duet.wav", mixture, rate)
+    settings = {"model": "conditioned_small", "instruments": ("violin", "trumpet")}
+    stems, manifests = {}, {}
+    for gated in (True, False):
+        result = av_sep.separate(tmp_path / "duet.wav", tmp_path / str(gated), gate_rests=gated, **settings)
+        stems[gated], manifests[gated] = read_stems(result), json.loads(result.manifest.read_text())
+        np.testing.assert_allclose(sum(stems[gated].values()), mixture, atol=1e-5)
+
+    def rest_db(gated):
+        # From where no window of the listener holds any of the trumpet.
+        resting = slice(half + 4 * rate, None)
+        return 10 * np.log10(np.sum(stems[gated]["trumpet"][resting] ** 2) / np.sum(mixture[resting] ** 2))
+
+    assert rest_db(False) > -25 and rest_db(True) < rest_db(False) - 15
+    assert manifests[True]["settings"]["gate_rests"] and not manifests[False]["settings"]["gate_rests"]
+    assert "listening" in manifests[True]["seconds"] and "listening" not in manifests[False]["seconds"]
+
+
+def test_classics_are_left_as_they_are(duet, tmp_path):
+    outputs = [av_sep.separate(duet, tmp_path / str(gated), gate_rests=gated, **SETTINGS) for gated in (True, False)]
+    gated, plain = map(read_stems, outputs)
+    for name in gated:
+        np.testing.assert_array_equal(gated[name], plain[name])

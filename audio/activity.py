@@ -1,0 +1,108 @@
+"""Instrument activity: who plays when, as a listener says, and the prior weight that it gives to each estimate.
+
+A label says that an instrument plays in a recording, not that it plays all the time; and a label may be wrong. Where a
+listener (`audio.tagger`) is sure that an instrument rests, its estimate should be silent, and what a separator put
+there belongs to the others.
+
+Who is known to play, because a person named him or a camera shows him, plays at some time: a listener that hardly ever
+hears him hears badly, and may only say when he is likelier than at other times (`Activity.believing`). Labels that
+were guessed by ear get no such help.
+
+The rule: an instrument's weight at a time is `sigmoid(l + BENEFIT_OF_DOUBT) ** SHARPNESS` of the log odds l of its
+playing then. Nobody is judged alone: weights matter only in relation to each other (see `audio.reweighting`), so that
+a time of which nothing is known leaves the estimates as they are. The numbers were chosen by `benchmarks/rests.py`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from scipy.special import log_expit
+
+from av_sep.errors import ParameterError
+
+SHARPNESS = 4.0
+BENEFIT_OF_DOUBT = 1.5
+BELIEVED_LOG_ODDS = 2.0
+# Of the times, in which an instrument that is known to play is taken to play; a few are enough, for it may play little.
+BEST_SHARE = 0.25
+MOST_BEST_TIMES = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Activity:
+    """What was heard, time by time.
+
+    Attributes:
+        instruments: names in order.
+        times_seconds: rising, float64 `[num_times]`.
+        log_odds: of each playing then, float32 `[num_times, num_instruments]`.
+
+    Raises:
+        ParameterError: for shapes that do not fit, times that do not rise and values that are no numbers.
+    """
+
+    instruments: tuple[str, ...]
+    times_seconds: np.ndarray
+    log_odds: np.ndarray
+
+    def __post_init__(self) -> None:
+        expected = (len(self.times_seconds), len(self.instruments))
+        if self.log_odds.shape != expected:
+            raise ParameterError(f"Expected log odds of shape {expected}. Received: shape {self.log_odds.shape}")
+        if not (np.all(np.isfinite(self.log_odds)) and np.all(np.isfinite(self.times_seconds))):
+            raise ParameterError("Expected finite times and log odds. Received: NaN or infinity")
+        if np.any(np.diff(self.times_seconds) <= 0):
+            raise ParameterError(f"Expected rising times. Received: {self.times_seconds.tolist()}")
+
+    def require(self, instruments: Sequence[str]) -> None:
+        """Raises ParameterError for an instrument that nobody listened for."""
+        unknown = [name for name in instruments if name not in self.instruments]
+        if unknown:
+            raise ParameterError(f"Expected instruments that were listened for. Received: {', '.join(unknown)}")
+
+    def believing(self, instruments: Sequence[str]) -> "Activity":
+        """The same, where some instruments are known to play.
+
+        Where the mean of the best `BEST_SHARE` of one's log odds, at most `MOST_BEST_TIMES` of them, is below
+        `BELIEVED_LOG_ODDS`, all of his are raised by what it lacks.
+
+        Args:
+            instruments: who is known to play; others are left as they are.
+        """
+        num_best = min(int(np.ceil(BEST_SHARE * len(self.times_seconds))), MOST_BEST_TIMES)
+        if not num_best:
+            return self
+        best = np.sort(self.log_odds, axis=0)[-num_best:].mean(axis=0)
+        is_known = np.array([name in instruments for name in self.instruments])
+        lacking = np.where(is_known, np.maximum(BELIEVED_LOG_ODDS - best, 0), 0).astype(self.log_odds.dtype)
+        return replace(self, log_odds=self.log_odds + lacking)
+
+    def weights(self, instruments: Sequence[str], times_seconds: np.ndarray) -> np.ndarray:
+        """Prior weights in units of the greatest at each time.
+
+        Between the times that were heard logarithms of weights are interpolated; before the first and after the last
+        they stay. Where nothing was heard at all, everybody weighs the same.
+
+        Args:
+            instruments: whose, by name.
+            times_seconds: when, `[num_wanted]`.
+
+        Returns:
+            Weights in [0, 1], float32 `[num_instruments, num_wanted]`.
+
+        Raises:
+            ParameterError: for an instrument that nobody listened for.
+        """
+        self.require(instruments)
+        if not len(self.times_seconds):
+            return np.ones((len(instruments), len(times_seconds)), np.float32)
+        columns = [self.instruments.index(name) for name in instruments]
+        rows = [np.interp(times_seconds, self.times_seconds, self._log_weights[:, column]) for column in columns]
+        log_weights = np.array(rows).reshape(len(columns), len(times_seconds))
+        return np.exp(log_weights - log_weights.max(axis=0, initial=-np.inf)).astype(np.float32)
+
+    @cached_property
+    def _log_weights(self) -> np.ndarray:
+        return SHARPNESS * log_expit(self.log_odds + BENEFIT_OF_DOUBT)

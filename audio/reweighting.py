@@ -1,0 +1,123 @@
+"""Shares estimates out anew by prior weights that change over time; what one loses the others get.
+
+Of estimates S_j in a bin of the short-time spectrum, with shares m_j = |S_j| / sum |S| and weights w_j:
+
+    S'_j = w_j / (sum_k w_k m_k) S_j  +  (w_j m_j / sum_k w_k m_k) (sum_k S_k - sum_k S'_k of the first term)
+
+Estimates made by soft masks are in phase: then the second term is 0 and the new masks are `w_j m_j / sum w_k m_k`,
+Bayes' rule with the weights as prior odds. In every case the sum of the estimates stays what it is, equal weights
+change nothing, and an estimate whose weight goes to 0 goes silent.
+
+Conventions: estimates are float32 `[num_active, time, channels]`; channels are shared out one by one, by the same
+weights. STFT frames are windowed by the root of a Hann window before and after.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import scipy.fft
+from scipy.signal import get_window
+
+FRAME_SECONDS = 0.19  # resolves the partials of two low notes a semitone apart; nearest power of two of samples
+OVERLAP = 4
+# Bounds the memory of what is transformed at a time.
+STFT_FRAMES_PER_GROUP = 16
+_SMALLEST = 1e-12  # keeps the share of silence finite
+
+Weights = Callable[[np.ndarray], np.ndarray]  # of times in seconds [num_times]: [num_active, num_times]
+
+
+class Reweighter:
+    """Shares out a stream of estimates, in memory that does not grow with it; how it is cut does not matter.
+
+    Args:
+        weights: of the estimates at given times, not below 0, one of them above it at any time.
+        sample_rate_hz: of the estimates.
+    """
+
+    def __init__(self, weights: Weights, sample_rate_hz: float):
+        self.frame_length = 2 ** max(round(math.log2(FRAME_SECONDS * sample_rate_hz)), 3)
+        self.hop_length = self.frame_length // OVERLAP
+        self._weights, self._rate_hz = weights, sample_rate_hz
+        # Its square adds up to OVERLAP / 2 over the STFT frames.
+        self._window = np.sqrt(get_window("hann", self.frame_length)).astype(np.float32)
+        self._waiting: np.ndarray | None = None
+        self._ringing: np.ndarray | None = None
+        self._num_stft_frames = 0
+
+    def push(self, estimates: np.ndarray) -> np.ndarray:
+        """Takes a block and returns the stretch that is ready, `[num_active, time, channels]`; it may be empty."""
+        if self._waiting is None or self._ringing is None:
+            # As many STFT frames cover the first sample as any other.
+            self._waiting = np.zeros((len(estimates), self._margin, estimates.shape[2]), np.float32)
+            self._ringing = self._waiting
+        self._waiting = np.concatenate([self._waiting, estimates], axis=1)
+        ready = [estimates[:, :0].astype(np.float32)]
+        while num_new := min(self._num_complete, STFT_FRAMES_PER_GROUP):
+            before_start = max(self._margin - self._num_stft_frames * self.hop_length, 0)
+            ready.append(self._overlap_add(self._next_stft_frames(num_new))[:, before_start:])
+            self._waiting = self._waiting[:, num_new * self.hop_length :]
+            self._num_stft_frames += num_new
+        return np.concatenate(ready, axis=1)
+
+    def finish(self) -> np.ndarray:
+        """What is still to come after the last block; no estimates where there was none."""
+        if self._waiting is None:
+            return np.zeros((0, 0, 0), np.float32)
+        missing = self._waiting.shape[1] - max(self._margin - self._num_stft_frames * self.hop_length, 0)
+        num_active, _, num_channels = self._waiting.shape
+        # Until the last STFT frame that covers a sample has come.
+        silence = np.zeros((num_active, self.frame_length + self.hop_length, num_channels), np.float32)
+        return self.push(silence)[:, :missing]
+
+    @property
+    def _margin(self) -> int:
+        return self.frame_length - self.hop_length
+
+    @property
+    def _num_complete(self) -> int:
+        assert self._waiting is not None
+        return max((self._waiting.shape[1] - self.frame_length) // self.hop_length + 1, 0)
+
+    def _next_stft_frames(self, num_new: int) -> np.ndarray:
+        """The next ones, shared out and windowed twice, `[num_active, stft_frames, channels, frame_length]`."""
+        assert self._waiting is not None
+        views = np.lib.stride_tricks.sliding_window_view(self._waiting, self.frame_length, axis=1)
+        spectra = scipy.fft.rfft(views[:, : num_new * self.hop_length : self.hop_length] * self._window)
+        starts = np.arange(self._num_stft_frames, self._num_stft_frames + num_new) * self.hop_length - self._margin
+        middles_seconds = (starts + self.frame_length / 2) / self._rate_hz
+        weights = self._weights(middles_seconds)[:, :, None, None].astype(np.float32)
+        shared = share_by_weight(spectra, weights)
+        return scipy.fft.irfft(shared, self.frame_length) * (self._window * np.float32(2 / OVERLAP))
+
+    def _overlap_add(self, stft_frames: np.ndarray) -> np.ndarray:
+        """Adds STFT frames up and returns what no later one reaches, `[num_active, time, channels]`."""
+        assert self._ringing is not None
+        num_active, num_new, num_channels, _ = stft_frames.shape
+        length = num_new * self.hop_length
+        added = np.zeros((num_active, length + self._margin, num_channels), np.float32)
+        added[:, : self._margin] = self._ringing
+        # A hop of every STFT frame at a time: what is added in one go does not overlap.
+        for start in range(0, self.frame_length, self.hop_length):
+            stretch = stft_frames[..., start : start + self.hop_length].transpose(0, 1, 3, 2)
+            added[:, start : start + length] += stretch.reshape(num_active, length, num_channels)
+        self._ringing = added[:, length:]
+        return added[:, :length]
+
+
+def share_by_weight(spectra: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Spectra shared out by weights; the module says how.
+
+    Args:
+        spectra: of the estimates, complex64 `[num_active, ...]`.
+        weights: float32 `[num_active, ...]`, broadcast to them; not below 0, one of them above it at any place.
+
+    Returns:
+        As many spectra of the same sum, complex64.
+    """
+    magnitudes = np.abs(spectra) + np.float32(_SMALLEST)
+    weighed = weights * (magnitudes / magnitudes.sum(axis=0))
+    total = weighed.sum(axis=0)
+    shared = (weights / total) * spectra
+    return shared + (weighed / total) * (spectra - shared).sum(axis=0)
