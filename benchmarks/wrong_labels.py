@@ -4,7 +4,8 @@
 
 Prints for each model the SI-SDR that the playing instruments' stems lose by the label of an instrument that does not
 play (dB, mean and median over stems), and how far below the mixture the stem of that instrument lies (dB, median and
-the share of at least 30). The mixtures are those of `benchmarks/score_models.py`.
+the share of at least 30). The mixtures are those of `benchmarks/score_models.py`. Labels are taken for guesses: with
+`--gate-rests` a listener hears who plays and when, as in `av-sep separate` with labels that were only heard.
 """
 
 import argparse
@@ -17,7 +18,9 @@ from score_models import RATE_HZ, Example, make_examples, read_data
 
 from audio.metrics import si_sdr
 from audio.models import load_model, make_separator
+from audio.tagger import StreamTagger, load_tagger
 from av_sep.instruments import URMP_13
+from pipelines.rests import should_gate_rests
 
 QUIET_DB = 30.0
 
@@ -27,14 +30,21 @@ def level_below_db(stem: np.ndarray, mixture: np.ndarray) -> float:
     return float(10 * np.log10(np.sum(mixture**2) / max(np.sum(stem**2), 1e-20)))
 
 
-def score(example: Example, separator, extra: str) -> Iterator[dict]:
-    """One row per playing instrument."""
+def score(example: Example, separator, extra: str, tagger: StreamTagger | None) -> Iterator[dict]:
+    """One row per playing instrument; a tagger gates who does not play."""
     mixture = example.references.sum(axis=0)
     names = list(separator.source_names)
     labels = np.array([name in example.names for name in names], np.float32)
     wrong = labels.copy()
     wrong[names.index(extra)] = 1
-    right, too_many = (separator.separate(mixture, vector, RATE_HZ) for vector in (labels, wrong))
+
+    def separate(vector: np.ndarray) -> np.ndarray:
+        told = [name for name, label in zip(names, vector, strict=True) if label]
+        gate = tagger is not None and should_gate_rests(separator.model, told)
+        activity = tagger.track_activity([mixture], RATE_HZ, told) if tagger and gate else None
+        return separator.separate(mixture, vector, RATE_HZ, activity=activity)
+
+    right, too_many = separate(labels), separate(wrong)
     below_db = level_below_db(too_many[names.index(extra)], mixture)
     for name, reference in zip(example.names, example.references, strict=True):
         slot = names.index(name)
@@ -60,10 +70,12 @@ def main() -> None:
     parser.add_argument("--models", default="wiener,default")
     parser.add_argument("--count", type=int, default=20, help="mixtures per table and number of instruments")
     parser.add_argument("--num-instruments", default="2,3")
+    parser.add_argument("--gate-rests", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     data = read_data(options.bank, options.solos)
     separators = {name: make_separator(load_model(name)) for name in options.models.split(",")}
+    tagger = load_tagger() if options.gate_rests else None
     rows = []
     for title, (clips, seconds) in data.items():
         for count in map(int, options.num_instruments.split(",")):
@@ -71,7 +83,7 @@ def main() -> None:
             for example in make_examples(clips, count, options.count, seconds, options.seed):
                 extra = str(rng.choice([name for name in URMP_13.names if name not in example.names]))
                 for name, separator in separators.items():
-                    rows += [{"data": title, "model": name, **row} for row in score(example, separator, extra)]
+                    rows += [{"data": title, "model": name, **row} for row in score(example, separator, extra, tagger)]
     print(summarize(pd.DataFrame(rows)).round(2).to_string())
 
 

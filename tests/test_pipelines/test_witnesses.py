@@ -100,6 +100,14 @@ def test_sound_does_not_overrule_a_picture_that_is_sure_of_the_lookalike():
     assert "violin" in fuse(picture, heard(violin=0.1, viola=0.9)).instruments
 
 
+def test_player_who_may_be_either_is_not_both():
+    """What makes the cello likely in the picture is the double bass player."""
+    picture = seen(["double_bass"], double_bass=0.57, cello=0.43)
+    assert fuse(picture, heard(double_bass=0.8, cello=0.42)).instruments == ("double_bass",)
+    # A sound that is sure of a second player is believed.
+    assert fuse(picture, heard(double_bass=0.8, cello=0.95)).instruments == ("cello", "double_bass")
+
+
 def test_lookalikes_that_are_both_seen_both_stay():
     picture = seen(["cello", "double_bass"], cello=0.8, double_bass=0.85)
     assert fuse(picture, heard(cello=0.9)).instruments == ("cello", "double_bass")
