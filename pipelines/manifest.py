@@ -51,6 +51,7 @@ def write(
             "source_names": list(model.source_names),
         },
         "labels": {**describe_labels(plan.labels, config.detector), "witnesses": plan.witnesses},
+        "rests_gated": plan.activity is not None,
         "stems": {name: _describe_stem(stem) for name, stem in stems.items()},
         "seconds": {stage: round(seconds, 2) for stage, seconds in plan.seconds.items()},
     }

@@ -46,6 +46,7 @@ def write(
         model_rate_hz=model_rate_hz,
         labels=plan.labels,
         witnesses=plan.witnesses,
+        rests_gated=plan.activity is not None,
         rows=_label_rows(plan),
         frames=_frames(plan.sighting) if plan.sighting else [],
         stems=[_stem(name, stem, loudest) for name, stem in stems.items()],

@@ -47,13 +47,23 @@ class WrittenStem:
 
 @dataclass(frozen=True, eq=False)
 class SeparationPlan:
-    """What a run is going to do with one input, before anything is written."""
+    """What a run is going to do with one input, before anything is written.
+
+    Attributes:
+        info: what the input is.
+        labels: who gets a stem.
+        sighting: what was seen; None where nobody looked.
+        directory: where the output goes.
+        seconds: what each stage took, by name; stages to come are added.
+        activity: who of the labelled plays when; None where nobody listens for it, or has not yet.
+    """
 
     info: MediaInfo
     labels: InstrumentLabels
     sighting: Sighting | None
     directory: Path
     seconds: dict[str, float]
+    activity: Activity | None = None
 
     @property
     def witnesses(self) -> str | None:
@@ -130,11 +140,11 @@ class SeparationRunner:
             return self._result(plan, {name: self._stem_path(plan.directory, name) for name in plan.labels.instruments})
         label_vector = self._label_vector(plan.labels)
         gain = recording_gain(plan.info.path)
-        activity = self._activity(plan, gain, progress)
+        plan = replace(plan, activity=self._activity(plan, gain, progress))
         progress("separating", 0.0, plan.info.duration_seconds)
         started = time.perf_counter()
         with staged_folder(plan.directory, overwrite=self.config.overwrite) as staging:
-            stems = self._write_stems(plan, label_vector, gain, activity, staging, progress)
+            stems = self._write_stems(plan, label_vector, gain, staging, progress)
             plan.seconds["separating"] = time.perf_counter() - started
             manifest.write(staging / "manifest.json", plan, stems, self.config, self.separator.model)
             rate_hz = getattr(self.separator.model, "sample_rate_hz", None)
@@ -177,13 +187,7 @@ class SeparationRunner:
         return np.array([name in labels.instruments for name in names], np.float32)
 
     def _write_stems(
-        self,
-        plan: SeparationPlan,
-        label_vector: np.ndarray,
-        gain: float,
-        activity: Activity | None,
-        folder: Path,
-        progress: Progress,
+        self, plan: SeparationPlan, label_vector: np.ndarray, gain: float, folder: Path, progress: Progress
     ) -> dict[str, WrittenStem]:
         names = [self.separator.source_names[i] for i in self.separator.active(label_vector)]
         if self.config.residual:
@@ -195,7 +199,7 @@ class SeparationRunner:
             pictures = {name: StemPicture(rate) for name in names}
             num_samples = 0
             blocks = _at_rate(reader, rate)
-            for separated in self.separator.stream(blocks, label_vector, rate, gain=gain, activity=activity):
+            for separated in self.separator.stream(blocks, label_vector, rate, gain=gain, activity=plan.activity):
                 for name, block in zip(names, [*separated.estimates, separated.residual]):
                     writers[name].write(block)
                     pictures[name].add(block)

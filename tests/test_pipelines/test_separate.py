@@ -294,6 +294,9 @@ def test_stems_are_silent_while_their_player_rests(tmp_path):
 
     assert rest_db(False) > -25 and rest_db(True) < rest_db(False) - 15
     assert manifests[True]["settings"]["gate_rests"] and not manifests[False]["settings"]["gate_rests"]
+    assert manifests[True]["rests_gated"] is True and manifests[False]["rests_gated"] is False
+    pages = {gated: (tmp_path / str(gated) / "duet" / "report.html").read_text() for gated in stems}
+    assert "was heard to rest" in pages[True] and "was heard to rest" not in pages[False]
     assert "listening" in manifests[True]["seconds"] and "listening" not in manifests[False]["seconds"]
 
 
