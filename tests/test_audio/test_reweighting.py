@@ -1,5 +1,7 @@
 """Estimates shared out by who plays: what Bayes' rule says of masks, and what must never change."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -108,3 +110,14 @@ def test_memory_does_not_grow_with_the_stream(estimates):
     for _ in range(20):
         weigher.push(estimates[:, :1000])
         assert weigher._waiting.shape[1] < weigher.frame_length + 1000
+
+
+def test_memory_is_bounded_by_the_block_however_much_is_transformed(estimates):
+    block = np.tile(estimates[:, :, :1], (1, 20, 1))
+    reweighter = Reweighter(wandering, RATE_HZ)
+    tracemalloc.start()
+    ready = reweighter.push(block)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # Waiting and ready samples and little else; the spectra of the whole block would be eight times as much.
+    assert ready.nbytes > 0.95 * block.nbytes and peak < 5 * block.nbytes

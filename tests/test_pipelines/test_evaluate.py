@@ -22,6 +22,8 @@ from av_sep.errors import MediaError, ParameterError
 from av_sep.media import ffmpeg_executable
 from pipelines.cli import main
 from pipelines.evaluate import EvaluateConfig, evaluate, evaluate_stems
+from pipelines.evaluate.sounds import TrackSound
+from pipelines.evaluate.systems import find_systems, open_system
 from pipelines.workers import Workers
 
 RATE_HZ = 22050
@@ -199,6 +201,20 @@ def test_networks_are_silent_in_rests_unless_told_not_to(folder, tmp_path):
         tables = (gated.tables.tracks, plain.tables.tracks)
         scores = [rows.loc[rows["system"] == system, "sdr"].tolist() for rows in tables]
         assert len(scores[0]) == 2 and (scores[0] == scores[1]) == (system == "wiener")
+
+
+def test_who_is_known_to_play_keeps_what_a_guess_may_lose(folder):
+    """A tuba of sine waves is none for the listener."""
+    (spec,) = (spec for spec in find_systems(("conditioned_small",)) if spec.source == "conditioned_small")
+    stems = references(folder, "two")
+    sound = TrackSound("two", sum(stems.values()), stems, RATE_HZ)
+    known, guessed, plain = (
+        open_system(spec, None, gate).estimate(sound, "true", tuple(stems), certain)
+        for gate, certain in ((True, tuple(stems)), (True, ()), (False, tuple(stems)))
+    )
+    lost = {name: [np.sum(plain[name] ** 2) / np.sum(e[name] ** 2) for e in (known, guessed)] for name in stems}
+    # One of the two at least is not recognized.
+    assert max(of_guess for _, of_guess in lost.values()) > 3 * max(of_known for of_known, _ in lost.values())
 
 
 def test_killed_run_goes_on_to_the_same_tables(folder, tmp_path):
