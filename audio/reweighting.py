@@ -84,12 +84,15 @@ class Reweighter:
         """The next ones, shared out and windowed twice, `[num_active, stft_frames, channels, frame_length]`."""
         assert self._waiting is not None
         views = np.lib.stride_tricks.sliding_window_view(self._waiting, self.frame_length, axis=1)
-        spectra = scipy.fft.rfft(views[:, : num_new * self.hop_length : self.hop_length] * self._window)
+        stft_frames = views[:, : num_new * self.hop_length : self.hop_length] * self._window
         starts = np.arange(self._num_stft_frames, self._num_stft_frames + num_new) * self.hop_length - self._margin
         middles_seconds = (starts + self.frame_length / 2) / self._rate_hz
         weights = self._weights(middles_seconds)[:, :, None, None].astype(np.float32)
-        shared = share_by_weight(spectra, weights)
-        return scipy.fft.irfft(shared, self.frame_length) * (self._window * np.float32(2 / OVERLAP))
+        # Mostly nobody rests, and equal weights change nothing.
+        if np.any(weights != weights[:1]):
+            shared = share_by_weight(scipy.fft.rfft(stft_frames), weights)
+            stft_frames = scipy.fft.irfft(shared, self.frame_length)
+        return stft_frames * (self._window * np.float32(2 / OVERLAP))
 
     def _overlap_add(self, stft_frames: np.ndarray) -> np.ndarray:
         """Adds STFT frames up and returns what no later one reaches, `[num_active, time, channels]`."""
