@@ -33,7 +33,12 @@ def known_to_play(labels: InstrumentLabels, seen: InstrumentLabels | None) -> tu
     """
     if labels.origin == "given":
         return labels.instruments
-    return tuple(name for name in labels.instruments if seen is not None and name in seen.instruments)
+    return seen_among(labels.instruments, seen)
+
+
+def seen_among(instruments: Sequence[str], seen: InstrumentLabels | None) -> tuple[str, ...]:
+    """Which of some instruments the picture shows; none where nobody looked."""
+    return tuple(name for name in instruments if seen is not None and name in seen.instruments)
 
 
 def activity_from_sound(

@@ -18,6 +18,7 @@ from pipelines.evaluate.vision_judgement import VideoJudgement, judge_video, lab
 from pipelines.joint.files import is_joint
 from pipelines.look import Looker
 from pipelines.progress import silent
+from pipelines.rests import seen_among
 from pipelines.witnesses import asks_sound, fuse, labels_from_sound
 
 
@@ -128,7 +129,7 @@ def known_by(task: TrackTask, unit: Unit, told: Sequence[str]) -> tuple[str, ...
     if unit.labels == "true":
         return tuple(told)
     judgement = read_judgement(task) if unit.labels == "detected" else None
-    return () if judgement is None else tuple(name for name in told if name in judgement.labels.instruments)
+    return seen_among(told, judgement.labels if judgement else None)
 
 
 def _read(task: TrackTask) -> TrackSound:
