@@ -1,34 +1,45 @@
 """Where a new run's weights come from."""
 
+import logging
+
 import keras
 
 from audio.models import load_model
 from audio.separation_model import NetworkModel
 from av_sep.errors import ParameterError
 
+_log = logging.getLogger(__name__)
+
+FEWEST_ALIKE = 0.5
+
 
 def take_weights(network: keras.Model, source: str) -> None:
     """Gives a network the weights of another one that is built alike.
 
-    Options that change no weight (rate, context, slots) may differ.
+    Arrays are matched by their names and shapes. Those that have no match, as where the other is conditioned and this
+    network is not, stay as they are, and a warning names them.
 
     Args:
         network: to be trained.
         source: name of a packaged model or path of a `.keras` file.
 
     Raises:
-        ParameterError: where the other is no network, or its weights have other shapes.
+        ParameterError: where the other is no network, or has a match for less than half of the arrays.
         MediaError: where the file does not exist.
     """
     other = load_model(source)
     if not isinstance(other, NetworkModel):
         raise ParameterError(f"Expected start_from to name a network. Received: {source!r}")
-    given, wanted = other.network.get_weights(), network.get_weights()
-    shapes = [[array.shape for array in arrays] for arrays in (given, wanted)]
-    if shapes[0] != shapes[1]:
-        alike = next((i for i, pair in enumerate(zip(*shapes)) if pair[0] != pair[1]), min(map(len, shapes)))
+    given = {(variable.path, tuple(variable.shape)): variable for variable in other.network.weights}
+    matches = [(variable, given.get((variable.path, tuple(variable.shape)))) for variable in network.weights]
+    without = [variable.path for variable, match in matches if match is None]
+    if len(without) > (1 - FEWEST_ALIKE) * len(matches):
         raise ParameterError(
-            f"Expected start_from to have the weights of this network, {len(wanted)} arrays. Received: {source!r} with"
-            f" {len(given)}, of which {alike} are alike before the first that differs"
+            f"Expected start_from to have the weights of this network, {len(matches)} arrays. Received: {source!r},"
+            f" which has {len(matches) - len(without)} of them"
         )
-    network.set_weights(given)
+    if without:
+        _log.warning("%r has no weights for %s: left as they were", source, ", ".join(without))
+    for variable, match in matches:
+        if match is not None:
+            variable.assign(match)

@@ -251,6 +251,24 @@ def test_a_run_starts_from_another_run_s_weights(whole, bank, tmp_path):
         np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-6)
 
 
+def test_a_network_without_labels_starts_from_a_conditioned_one(whole, bank, tmp_path, caplog):
+    """All but the layer that has the labels in it, of which a warning says so."""
+    labelled = ("conditioning", "gate", "mixture_consistency")
+    model = {name: value for name, value in TINY.model.items() if name not in labelled}
+    still = {"schedule": "constant", "learning_rate": 1e-12, "warmup_steps": 0, "num_epochs": 1, "ema_momentum": None}
+    config = dataclasses.replace(
+        TINY, model=model, label_noise=None, start_from=str(whole / "best.keras"), seed=5, **still
+    )
+    train(config, bank, tmp_path / "run")
+    pairs = list(zip(weights_of(tmp_path / "run/best.keras"), weights_of(whole / "best.keras"), strict=True))
+    differ = [number for number, (mine, theirs) in enumerate(pairs) if mine.shape != theirs.shape]
+    assert len(differ) == 1
+    for number, (mine, theirs) in enumerate(pairs):
+        if number not in differ:
+            np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-6)
+    assert "has no weights for up_2/kernel: left as they were" in caplog.text
+
+
 def test_a_run_that_goes_on_no_longer_needs_what_it_started_from(whole, bank, tmp_path):
     source = tmp_path / "source.keras"
     source.write_bytes((whole / "best.keras").read_bytes())
@@ -264,7 +282,7 @@ def test_a_run_that_goes_on_no_longer_needs_what_it_started_from(whole, bank, tm
     ("source", "error", "message"),
     (
         ("nmf", ParameterError, "start_from to name a network. Received: 'nmf'"),
-        ("conditioned_small", ParameterError, r"\d+ arrays. Received: 'conditioned_small' with \d+, of which 0 are"),
+        ("conditioned_small", ParameterError, r"\d+ arrays. Received: 'conditioned_small', which has 0 of them"),
         ("nothing.keras", MediaError, "does not exist"),
         ("somebody", ParameterError, "a model's name"),
     ),
