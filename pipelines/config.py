@@ -29,7 +29,7 @@ class TrainConfig:
         patience: epochs without a lower validation loss after which the run ends; None for no such end.
         precision: "float32" or "bfloat16" (weights stay float32).
         jit_compile: have XLA compile the steps under TensorFlow; JAX always does.
-        steps_per_execution: steps per call of the compiled function.
+        steps_per_execution: steps per call of the compiled function; `steps_per_epoch` must be a multiple of it.
         seed: of weights and data.
         validation_steps: batches of the fixed validation set.
         validation_split: side of the records that they come from.

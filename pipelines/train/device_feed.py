@@ -142,10 +142,5 @@ def _require_what_it_needs(config: TrainConfig, location: str, network: keras.Mo
         raise ParameterError("mix_on_device trains on one device: use --devices 1, or leave mix_on_device out")
     if isinstance(network, JointModel):
         raise ParameterError(f"mix_on_device has sound alone: {config.network} needs records with pictures")
-    if config.steps_per_epoch % config.steps_per_execution:
-        raise ParameterError(
-            "Expected steps_per_epoch to be a multiple of steps_per_execution."
-            f" Received: {config.steps_per_epoch} and {config.steps_per_execution}"
-        )
     if not is_bank(Path(location)):
         raise MediaError(f"Expected a bank of solo lines (bank.json or packed_bank.json). Received: {location}")

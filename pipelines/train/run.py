@@ -8,7 +8,6 @@ import pandas as pd
 from keras import ops
 
 from audio.losses import make_loss
-from av_sep.errors import ParameterError
 from pipelines.config import TrainConfig
 from pipelines.distribution import PRECISIONS, Devices, open_devices
 from pipelines.networks import build_network, objectives
@@ -16,6 +15,7 @@ from pipelines.progress import Progress, silent
 from pipelines.train.callbacks import is_exhausted, make_callbacks
 from pipelines.train.optimizers import make_optimizer
 from pipelines.train.run_folder import RunFolder
+from pipelines.train.settings import require_settings
 from pipelines.train.start import take_weights
 
 
@@ -56,8 +56,7 @@ def train(
         ParameterError: for settings, data and devices that do not fit together, and when the loss is not a number.
         MediaError: for data or a folder that cannot be read or written.
     """
-    if config.precision not in PRECISIONS:
-        raise ParameterError(f"Expected a precision among {', '.join(PRECISIONS)}. Received: {config.precision!r}")
+    require_settings(config)
     if config.mix_on_device and num_devices is None:
         num_devices = 1
     devices = open_devices(

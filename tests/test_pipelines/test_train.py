@@ -215,6 +215,7 @@ def test_folder_that_holds_no_data(tmp_path):
     [
         ({"segment_samples": 1001}, "Received: 1001"),
         ({"precision": "float8"}, "float8"),
+        ({"steps_per_execution": 3}, "multiple of steps_per_execution. Received: 8 and 3"),
         ({"schedule": "stairs"}, "stairs"),
         ({"loss": "hinge"}, "hinge"),
         ({"network": "Transformer"}, "Transformer"),
