@@ -1,6 +1,7 @@
 """Is a file whole? What was decoded, held against what the headers promised, so that no result is silently shorter.
 
-Transport streams, Ogg and raw AAC promise nothing: where such a file was cut off cannot be told from where it ended.
+MPEG's program and transport streams, Ogg (FLAC in it too) and raw AAC promise nothing: where such a file was cut off
+cannot be told from where it ended.
 """
 
 import logging

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from av_sep.errors import MediaError
+from av_sep.media.claimed_size import promised_bytes_ratio
 from av_sep.media.ffmpeg import FfmpegProcess, media_input
 from av_sep.media.files import require_readable, shown
 from av_sep.types import MediaInfo
@@ -23,9 +24,6 @@ _RATE = re.compile(r", ([\d.]+)(k?) (fps|tbr)(?=[ ,]|$)")
 _SOUND = re.compile(r", (\d+) Hz, ([^,]+)")
 # Formats that ffmpeg would render into pictures from any text file of the right extension.
 _TEXT_FORMATS = ("tty", "bin", "xbin", "adf", "idf")
-# Programs that write into a pipe put about the largest number there is, signed or not, where they cannot know the size.
-_RIFF_PLACEHOLDER_BYTES = 2**31
-_RIFF_PLACEHOLDER_MARGIN_BYTES = 2**16
 _NAMED_LAYOUTS = {
     "mono": 1,
     "stereo": 2,
@@ -47,7 +45,7 @@ class MediaHeaders:
         info: the public part.
         duration_is_estimate: True where the file does not state its duration and ffmpeg guessed it from the bit rate.
         promised_bytes_ratio: the size that the file claims for itself over the size it has; 1.0 where it is whole or
-            makes no claim. ffmpeg passes over this in WAV and AVI files and takes what is left for the whole.
+            makes no claim (see `claimed_size`).
         num_sound_streams: how many sound streams there are to choose from; `info` speaks of the first.
     """
 
@@ -87,22 +85,7 @@ def read_headers(path: str | os.PathLike[str]) -> MediaHeaders:
     if not info.has_audio and not info.has_video:
         raise MediaError(f"Expected a file with sound or pictures, this one has neither. Received: {shown(path)}")
     is_estimate = any("Estimating duration from bitrate" in line for line in messages)
-    return MediaHeaders(info, is_estimate, _promised_bytes_ratio(path), _count_sound_streams(lines))
-
-
-def _promised_bytes_ratio(path: Path) -> float:
-    with path.open("rb") as file:
-        start = file.read(28)
-    if start[:4] == b"RIFF" and len(start) >= 8:
-        num_bytes = 8 + int.from_bytes(start[4:8], "little")
-        margin = _RIFF_PLACEHOLDER_MARGIN_BYTES
-        if (num_bytes + margin) % _RIFF_PLACEHOLDER_BYTES < 2 * margin:
-            return 1.0
-    elif start[:4] == b"RF64" and start[12:16] == b"ds64" and len(start) == 28:
-        num_bytes = 8 + int.from_bytes(start[20:28], "little")
-    else:
-        return 1.0
-    return max(1.0, num_bytes / path.stat().st_size)
+    return MediaHeaders(info, is_estimate, promised_bytes_ratio(path), _count_sound_streams(lines))
 
 
 def require_sound(info: MediaInfo) -> None:
