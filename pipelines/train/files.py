@@ -5,6 +5,8 @@ refuses.
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -71,30 +73,32 @@ class _TensorFlowFiles:
         self.gfile, self.refusal = tf.io.gfile, tf.errors.OpError
 
     def exists(self, path: str) -> bool:
-        return self.gfile.exists(path)
+        with self._refusals():
+            return self.gfile.exists(path)
 
     def is_empty(self, folder: str) -> bool:
-        return not self.gfile.exists(folder) or not self.gfile.listdir(folder)
+        with self._refusals():
+            return not self.gfile.exists(folder) or not self.gfile.listdir(folder)
 
     def make_folder(self, folder: str) -> None:
-        try:
+        with self._refusals():
             self.gfile.makedirs(folder)
-        except self.refusal as error:
-            raise OSError(error.message) from error
 
     def read(self, path: str) -> bytes:
-        try:
-            with self.gfile.GFile(path, "rb") as file:
-                return file.read()
-        except self.refusal as error:
-            raise OSError(error.message) from error
+        with self._refusals(), self.gfile.GFile(path, "rb") as file:
+            return file.read()
 
     def replace(self, path: str, content: bytes) -> None:
         temporary = _beside(path)
-        try:
+        with self._refusals():
             with self.gfile.GFile(temporary, "wb") as file:
                 file.write(content)
             self.gfile.rename(temporary, path, overwrite=True)
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        try:
+            yield
         except self.refusal as error:
             raise OSError(error.message) from error
 

@@ -69,10 +69,14 @@ def train(
         network = build_network(config.network, config.model)
     feed = _feed_for(config, data, network)
     folder = RunFolder(output)
-    folder.claim(config)
+    folder.require_free_for(config)
     with devices.scope():
-        model = _resumed(folder) if folder.has("last.keras") else _begun(network, config)
-    _fit(model, config, feed, folder, progress)
+        model = folder.load_model("last.keras") if folder.has("last.keras") else _begun(network, config)
+    if not _is_finished(model, config, folder):
+        validation = feed.validation()
+        # Not before the settings have built everything: a corrected command must find the folder free.
+        folder.claim(config)
+        _fit(model, config, feed, validation, folder, progress)
     return TrainingRun(folder.path("best.keras"), folder.history(), devices)
 
 
@@ -87,11 +91,18 @@ def _feed_for(config: TrainConfig, data: str, network: keras.Model) -> Any:
     return feed_for(config, data, network)
 
 
-def _fit(model: keras.Model, config: TrainConfig, feed: Any, folder: RunFolder, progress: Progress) -> None:
-    first_step = int(ops.convert_to_numpy(model.optimizer.iterations))
-    if first_step >= config.total_steps or is_exhausted(folder, config.patience):
-        return
-    validation = feed.validation()
+def _is_finished(model: keras.Model, config: TrainConfig, folder: RunFolder) -> bool:
+    return _steps_made(model) >= config.total_steps or is_exhausted(folder, config.patience)
+
+
+def _steps_made(model: keras.Model) -> int:
+    return int(ops.convert_to_numpy(model.optimizer.iterations))
+
+
+def _fit(
+    model: keras.Model, config: TrainConfig, feed: Any, validation: Any, folder: RunFolder, progress: Progress
+) -> None:
+    first_step = _steps_made(model)
     example: Any = None
     if config.sound_epochs:
         example = validation[0] if config.mix_on_device else next(validation.take(1).as_numpy_iterator())
@@ -119,7 +130,3 @@ def _begun(network: keras.Model, config: TrainConfig) -> keras.Model:
         **objectives(network, make_loss(config.loss, **config.loss_options)),
     )
     return network
-
-
-def _resumed(folder: RunFolder) -> keras.Model:
-    return folder.load_model("last.keras")

@@ -14,6 +14,8 @@ import io
 import json
 import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,31 +46,46 @@ class RunFolder:
 
     def has(self, name: str) -> bool:
         """Whether a file is there."""
-        return self.files.exists(self.path(name))
+        with _refusals("read", self.path(name)):
+            return self.files.exists(self.path(name))
 
-    def claim(self, config: TrainConfig) -> None:
-        """Makes the folder, or makes sure that it holds a run with these settings.
+    def require_free_for(self, config: TrainConfig) -> None:
+        """Makes sure that the folder is missing, empty, or holds a run with these settings.
 
         Raises:
             ParameterError: where it holds another run or something else.
-            MediaError: where it cannot be made.
+            MediaError: where it cannot be read.
         """
-        if self.has("config.json"):
-            if _with_defaults(self.files.read(self.path("config.json"))) != json.loads(config_json(config)):
+        with _refusals("read", self.location):
+            if not self.has("config.json"):
+                if not self.files.is_empty(self.location):
+                    expected = "Expected an empty folder or a run of av-sep train"
+                    raise ParameterError(f"{expected}. Received: {self.location}")
+            elif _with_defaults(self.files.read(self.path("config.json"))) != json.loads(config_json(config)):
                 expected = "Expected a run with the same settings, or an empty folder"
                 raise ParameterError(f"{expected}. Received: {self.location}")
+
+    def claim(self, config: TrainConfig) -> None:
+        """Makes the folder a run's with these settings, if it is not one already.
+
+        Raises:
+            ParameterError: as `require_free_for`.
+            MediaError: where it cannot be read or made.
+        """
+        self.require_free_for(config)
+        if self.has("config.json"):
             return
-        try:
-            if not self.files.is_empty(self.location):
-                raise ParameterError(f"Expected an empty folder or a run of av-sep train. Received: {self.location}")
+        with _refusals("write to", self.location):
             self.files.make_folder(self.location)
             self.files.replace(self.path("config.json"), config_json(config).encode())
-        except OSError as error:
-            raise MediaError(f"Cannot write to {self.location}: {error}") from error
 
     def save_model(self, model: keras.Model, name: str, config: TrainConfig) -> None:
-        """Writes a model with the run's settings inside it."""
-        with tempfile.TemporaryDirectory() as temporary:
+        """Writes a model with the run's settings inside it.
+
+        Raises:
+            MediaError: where it cannot be written.
+        """
+        with _refusals("write", self.path(name)), tempfile.TemporaryDirectory() as temporary:
             file = Path(temporary) / "model.keras"
             model.save(file)
             with zipfile.ZipFile(file, "a") as archive:
@@ -90,22 +107,43 @@ class RunFolder:
                 raise MediaError(f"Cannot read {self.path(name)}: {str(error).splitlines()[0]}") from error
 
     def history(self) -> pd.DataFrame:
-        """The rows so far."""
+        """The rows so far.
+
+        Raises:
+            MediaError: where they cannot be read.
+        """
         if not self.has("history.csv"):
             return pd.DataFrame()
-        return pd.read_csv(io.BytesIO(self.files.read(self.path("history.csv"))))
+        with _refusals("read", self.path("history.csv")):
+            return pd.read_csv(io.BytesIO(self.files.read(self.path("history.csv"))))
 
     def append_history(self, row: dict[str, Any]) -> None:
-        """Adds the row of an epoch; a row of that epoch or a later one, left by a killed run, goes."""
+        """Adds the row of an epoch; a row of that epoch or a later one, left by a killed run, goes.
+
+        Raises:
+            MediaError: where the file cannot be read or written.
+        """
         rows = self.history()
         kept = rows[rows["epoch"] < row["epoch"]] if len(rows) else rows
         table = pd.concat([kept, pd.DataFrame([row])], ignore_index=True) if len(kept) else pd.DataFrame([row])
-        self.files.replace(self.path("history.csv"), table.to_csv(index=False).encode())
+        with _refusals("write", self.path("history.csv")):
+            self.files.replace(self.path("history.csv"), table.to_csv(index=False).encode())
 
 
 def config_json(config: TrainConfig) -> str:
     """The resolved settings as they are kept."""
     return json.dumps(dataclasses.asdict(config), indent=2)
+
+
+@contextmanager
+def _refusals(doing: str, place: str) -> Iterator[None]:
+    """Turns what the system says into one line that names the place."""
+    try:
+        yield
+    except MediaError:
+        raise
+    except OSError as error:
+        raise MediaError(f"Cannot {doing} {place}: {error.strerror or error}") from error
 
 
 def _with_defaults(content: bytes) -> dict[str, Any]:

@@ -227,6 +227,8 @@ def test_settings_that_cannot_be(bank, tmp_path, change, words):
     options = {"num_devices": 1} if "batch_size" not in change else {"num_devices": 2}
     with pytest.raises(ParameterError, match=words):
         train(dataclasses.replace(TINY, **change), bank, tmp_path / "run", **options)
+    # The corrected command must find the folder free.
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("name", sorted(RECIPES))
@@ -291,3 +293,4 @@ def test_a_run_that_goes_on_no_longer_needs_what_it_started_from(whole, bank, tm
 def test_weights_that_do_not_fit_are_refused(bank, tmp_path, source, error, message):
     with pytest.raises(error, match=message):
         train(dataclasses.replace(TINY, start_from=source), bank, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
