@@ -4,10 +4,9 @@ ffprobe would answer in JSON, but it is not everywhere (the ffmpeg that comes wi
 is one code path that always works: `ffmpeg -i`, whose layout has been stable for many years.
 """
 
-import math
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from av_sep.errors import MediaError
@@ -18,9 +17,10 @@ from av_sep.types import MediaInfo
 
 _DURATION = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)")
 _STREAM = re.compile(r"^ +Stream #0:\d+\S*: (Audio|Video): (.*)$")
-_ROTATION = re.compile(r"^ +display ?matrix: rotation of (-?[\d.]+) degrees", re.IGNORECASE)
 _SIZE = re.compile(r", (\d+)x(\d+)(?=[ ,]|$)")
 _RATE = re.compile(r", ([\d.]+)(k?) (fps|tbr)(?=[ ,]|$)")
+# Of ffmpeg's framecrc listing.
+_DIMENSIONS = re.compile(rb"#dimensions 0: (\d+)x(\d+)")
 _SOUND = re.compile(r", (\d+) Hz, ([^,]+)")
 # Formats that ffmpeg would render into pictures from any text file of the right extension.
 _TEXT_FORMATS = ("tty", "bin", "xbin", "adf", "idf")
@@ -56,21 +56,21 @@ class MediaHeaders:
 
 
 def probe(path: str | os.PathLike[str]) -> MediaInfo:
-    """What a media file contains, as far as its headers tell; the sound and pictures themselves are not decoded.
+    """What a media file contains, as far as its headers tell; of sound and pictures only the first picture is decoded.
 
-    Width and height are those of the stored picture after rotation metadata (a phone's upright video is upright);
-    pixels that are not square are not stretched. Album art is not video. `video_frames` gives pictures of exactly
-    this size.
+    Width and height are those of the first picture after rotation metadata (a phone's upright video is upright), or the
+    stored ones if it cannot be decoded; pixels that are not square are not stretched. Album art is not video.
+    `video_frames` gives pictures of exactly this size.
 
     Raises:
         MediaError: for a missing file, a folder, an empty or unreadable file, and one that holds neither sound nor
         pictures.
     """
-    return read_headers(path).info
+    return with_size_shown(read_headers(path).info)
 
 
 def read_headers(path: str | os.PathLike[str]) -> MediaHeaders:
-    """As `probe`, with what the readers need to judge whether a file is whole."""
+    """As `probe`, with what the readers need to judge whether a file is whole; pictures have the size stored."""
     path = require_readable(path)
     output = media_input(path).output("pipe:", format="null", c="copy", t=0)
     with FfmpegProcess(output, log_level="info") as process:
@@ -86,6 +86,20 @@ def read_headers(path: str | os.PathLike[str]) -> MediaHeaders:
         raise MediaError(f"Expected a file with sound or pictures, this one has neither. Received: {shown(path)}")
     is_estimate = any("Estimating duration from bitrate" in line for line in messages)
     return MediaHeaders(info, is_estimate, promised_bytes_ratio(path), _count_sound_streams(lines))
+
+
+def with_size_shown(info: MediaInfo) -> MediaInfo:
+    """The same with the size that the pictures have once they stand upright.
+
+    A film's headers are not all that may turn it: pictures may themselves say how they lie (EXIF in JPEG files, SEI
+    messages in H.264), and ffmpeg obeys. So the first one is asked for its size.
+    """
+    if not info.has_video:
+        return info
+    output = media_input(info.path)["V:0"].output("pipe:", format="framecrc", vframes=1)
+    with FfmpegProcess(output) as process:
+        size = _DIMENSIONS.search(process.stdout.read())
+    return replace(info, width=int(size.group(1)), height=int(size.group(2))) if size else info
 
 
 def require_sound(info: MediaInfo) -> None:
@@ -131,23 +145,16 @@ def _parse(path: Path, lines: list[str]) -> MediaInfo:
     duration_seconds = 0.0
     sound: dict = {}
     pictures: dict = {}
-    rotation_belongs_to_pictures = False
     for line in lines:
         if match := _DURATION.match(line):
             hours, minutes, seconds = match.groups()
             duration_seconds = 3600.0 * int(hours) + 60.0 * int(minutes) + float(seconds)
         elif match := _STREAM.match(line):
             kind, description = match.groups()
-            rotation_belongs_to_pictures = False
             if kind == "Audio" and not sound:
                 sound = _parse_sound(description)
             elif kind == "Video" and not pictures and not description.endswith("(attached pic)"):
                 pictures = _parse_pictures(description)
-                rotation_belongs_to_pictures = bool(pictures)
-        elif rotation_belongs_to_pictures and (match := _ROTATION.match(line)):
-            if _turns_sideways(float(match.group(1))):
-                pictures["width"], pictures["height"] = pictures["height"], pictures["width"]
-            rotation_belongs_to_pictures = False
     return MediaInfo(path=path, duration_seconds=duration_seconds, **sound, **pictures)
 
 
@@ -166,10 +173,6 @@ def _parse_pictures(description: str) -> dict:
     # The average where the file states it, else ffmpeg's guess ("tbr").
     fps = rates.get("fps") or rates.get("tbr") or None
     return {"width": int(size.group(1)), "height": int(size.group(2)), "fps": fps}
-
-
-def _turns_sideways(rotation_degrees: float) -> bool:
-    return math.isclose(abs(rotation_degrees) % 180.0, 90.0, abs_tol=1.0)
 
 
 def count_channels(layout: str) -> int:

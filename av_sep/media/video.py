@@ -11,7 +11,7 @@ import numpy as np
 from av_sep.errors import ParameterError
 from av_sep.media.damage import require_whole
 from av_sep.media.ffmpeg import FfmpegProcess, media_input, with_common_start
-from av_sep.media.probe import MediaHeaders, read_headers, require_pictures
+from av_sep.media.probe import MediaHeaders, read_headers, require_pictures, with_size_shown
 from av_sep.types import MediaInfo, VideoFrame
 
 # Rounded exactly and with full colour resolution, so that a picture does not depend on the processor or on odd widths.
@@ -47,7 +47,7 @@ def video_frames(
     headers = read_headers(path)
     require_pictures(headers.info)
     rate = Fraction(frames_per_second).limit_denominator(10**6)
-    return _stream(headers, rate, *_picture_size(headers.info, max_height))
+    return _stream(headers, rate, *_picture_size(with_size_shown(headers.info), max_height))
 
 
 def _picture_size(info: MediaInfo, max_height: int | None) -> tuple[int, int]:

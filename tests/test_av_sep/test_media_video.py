@@ -129,6 +129,39 @@ def test_rotation_metadata_is_applied(tmp_path, degrees):
     assert frame.picture.shape == (info.height, info.width, 3)
 
 
+def make_exif_photo(path):
+    """A JPEG file that is to be turned clockwise by a quarter: EXIF 2.32, 4.6.4, tag 0x112 with the value 6."""
+    run_ffmpeg("-q:v", "2", path, pictures=lying_picture())
+    exif = b"Exif\0\0MM\0*\0\0\0\x08" + struct.pack(">HHHIHHI", 1, 0x112, 3, 1, 6, 0, 0)
+    data = path.read_bytes()
+    path.write_bytes(data[:2] + struct.pack(">HH", 0xFFE1, 2 + len(exif)) + exif + data[2:])
+
+
+def make_turned_film(path):
+    """An H.264 film whose pictures, not its header, say that they are to be turned: H.264, D.2.27."""
+    upright = path.with_name("lying.mp4")
+    run_ffmpeg("-c:v", "libx264", "-pix_fmt", "yuv420p", "-qp", "5", upright, pictures=lying_picture())
+    # The message counts counterclockwise.
+    run_ffmpeg("-i", upright, "-c", "copy", "-bsf:v", "h264_metadata=display_orientation=insert:rotate=-90", path)
+
+
+def lying_picture():
+    """One picture, white in its left quarter, which is on top when it stands."""
+    picture = np.zeros((1, 96, 192, 3), np.uint8)
+    picture[:, :, :48] = 255
+    return picture
+
+
+@pytest.mark.parametrize(("make", "name"), [(make_exif_photo, "photo.jpg"), (make_turned_film, "film.mp4")])
+def test_pictures_that_say_themselves_how_they_lie_are_turned_and_not_squashed(tmp_path, make, name):
+    make(tmp_path / name)
+    (frame,) = video_frames(tmp_path / name)
+    np.testing.assert_allclose(frame.picture, np.rot90(lying_picture()[0], -1), atol=30)
+    info = probe(tmp_path / name)
+    assert (info.width, info.height) == (96, 192)
+    assert next(video_frames(tmp_path / name, max_height=96)).picture.shape == (96, 48, 3)
+
+
 @pytest.mark.parametrize(("max_height", "shape"), [(100, (100, 160, 3)), (25, (25, 40, 3)), (200, (200, 320, 3))])
 def test_max_height_scales_down_and_keeps_the_aspect(tmp_path, max_height, shape):
     # The left half is red, the right half blue.
