@@ -1,5 +1,7 @@
 """Layers, and players cut out of photographs, compared with figures that the tests have drawn."""
 
+import struct
+
 import cv2
 import numpy as np
 import pytest
@@ -157,6 +159,19 @@ def test_formats_and_grey_and_large_pictures(tmp_path, suffix):
     assert cv2.imwrite(str(tmp_path / f"grey.{suffix}"), cv2.cvtColor(large, cv2.COLOR_RGB2GRAY))
     grey = cut_out(tmp_path / f"grey.{suffix}")[..., :3].astype(int)
     assert np.abs(grey[..., 0] - grey[..., 1]).max() <= 2
+
+
+def test_a_photograph_taken_sideways_stands_upright(tmp_path):
+    upright = photograph((255, 255, 255))
+    path = save(tmp_path / "sideways.jpg", np.rot90(upright))
+    # EXIF 2.32, 4.6.4: tag 0x112, orientation, with the value 6, to be turned clockwise by a quarter.
+    exif = b"Exif\0\0MM\0*\0\0\0\x08" + struct.pack(">HHHIHHI", 1, 0x112, 3, 1, 6, 0, 0)
+    data = path.read_bytes()
+    path.write_bytes(data[:2] + struct.pack(">HH", 0xFFE1, 2 + len(exif)) + exif + data[2:])
+    expected = cut_out(save(tmp_path / "upright.jpg", upright))
+    layer = cut_out(path)
+    assert np.abs(np.subtract(layer.shape, expected.shape)).max() <= 4 and layer.shape[0] > 1.5 * layer.shape[1]
+    assert overlap(cv2.resize(layer[..., 3], expected.shape[1::-1]), expected[..., 3]) > 0.95
 
 
 @pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n and then nothing"])

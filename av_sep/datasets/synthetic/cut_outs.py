@@ -67,17 +67,22 @@ def _read(path: Path) -> np.ndarray:
         data = np.frombuffer(path.read_bytes(), np.uint8)
     except OSError as error:
         raise MediaError(f"Cannot read this picture ({error.strerror}). Received: {shown(path)}") from error
-    try:
-        picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
-    except cv2.error:
-        picture = None
+    picture = _decoded(data, cv2.IMREAD_UNCHANGED)
+    if picture is not None and (picture.ndim == 2 or picture.shape[2] == 3):
+        # Only so are photographs turned as their EXIF data ask; it would take away an opacity.
+        picture = _decoded(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     if picture is None:
         raise MediaError(f"Expected a picture that can be read. Received: {shown(path)}")
     if picture.dtype != np.uint8:
         picture = cv2.convertScaleAbs(picture, alpha=255 / max(1.0, float(picture.max())))
-    if picture.ndim == 2:
-        return cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
     return cv2.cvtColor(picture, cv2.COLOR_BGRA2RGBA if picture.shape[2] == 4 else cv2.COLOR_BGR2RGB)
+
+
+def _decoded(data: np.ndarray, mode: int) -> np.ndarray | None:
+    try:
+        return cv2.imdecode(data, mode) if len(data) else None
+    except cv2.error:
+        return None
 
 
 def _off_even_ground(picture: np.ndarray) -> np.ndarray | None:
