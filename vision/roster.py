@@ -113,7 +113,8 @@ def best_frames(values: np.ndarray) -> np.ndarray:
 
 def _likeliest(confidences: np.ndarray, threshold: float) -> int | None:
     best = int(confidences.argmax())
-    return best if confidences[best] >= threshold else None
+    # Where nothing at all speaks for an instrument, not even a threshold of 0 makes it one.
+    return best if confidences[best] >= max(threshold, np.finfo(float).tiny) else None
 
 
 def _best_of(kin: Sequence[int], confidences: np.ndarray) -> int:

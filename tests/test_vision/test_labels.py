@@ -106,7 +106,9 @@ class TestPooling:
         labels = pool_detections([])
         np.testing.assert_array_equal(labels.label_vector, np.zeros(13, np.float32))
         assert labels.instruments == () and labels.origin == "detected"
-        assert pool_detections([see(0.0)], threshold=0.0).label_vector.sum() == 0
+        players, labels = players_and_labels([see(0.0)], threshold=0.0)
+        assert labels.label_vector.sum() == 0 and labels.instruments == ()
+        assert [player.instrument for player in players] == ["other"]
 
     def test_order_of_the_detections_is_free(self):
         frames = [see(t, box, violin=0.1 * t, horn=0.9 - 0.1 * t) for t in range(7) for box in (LEFT, RIGHT)]
@@ -300,5 +302,9 @@ class TestSeenPlayers:
             assert dict(labels.num_players) == {"violin": 1, "viola": 1, "tuba": 1} == counted(players)
             placed = {player.instrument: player.box_xyxy for player in players if not player.whole_frame}
             assert set(placed) == {"violin", "viola"}
+        unlike = dataclasses.replace(see(0, FRAME, True, cello=1.0), given_players=("cello",))
+        players, labels = players_and_labels([*frames, unlike], threshold=0.0)
+        assert labels.instruments == ("cello",)
+        assert sorted(player.instrument for player in players) == ["cello", "other", "other"]
         nobody = pool_detections([*frames, dataclasses.replace(whole, given_players=())])
         assert nobody.instruments == () and nobody.num_players == {}
