@@ -8,14 +8,19 @@ from av_sep.datasets.mixing import MixingConfig, make_batch
 from av_sep.datasets.solo_bank import SoloBank
 from av_sep.errors import ParameterError
 from pipelines.config import TrainConfig
+from pipelines.overrides import from_options
 
 # A stream of its own, so that validation examples never depend on the training seed.
 VALIDATION_SEED = 20_000
 
 
 def mixing_config(config: TrainConfig) -> MixingConfig:
-    """How a run mixes solos."""
-    return MixingConfig(num_samples=config.segment_samples, **config.mixing)
+    """How a run mixes solos.
+
+    Raises:
+        ParameterError: for a part of `mixing` that does not exist, and a value of another type.
+    """
+    return from_options("mixing", MixingConfig, config.mixing, num_samples=config.segment_samples)
 
 
 def batch_maker(
@@ -32,6 +37,9 @@ def batch_maker(
     Returns:
         number -> (mixture `[batch, segment_samples, 1]`, label_vector `[batch, num_sources]`, sources `[batch,
         num_sources, output_samples, 1]`), float32.
+
+    Raises:
+        ParameterError: as `mixing_config`.
     """
     names, mixing = list(config.model["source_names"]), mixing_config(config)
     excess = (config.segment_samples - output_samples) // 2

@@ -24,6 +24,7 @@ from av_sep.datasets.packed_bank import is_bank, open_any_bank
 from av_sep.errors import MediaError, ParameterError
 from pipelines.config import TrainConfig
 from pipelines.joint.model import JointModel
+from pipelines.overrides import from_options
 from pipelines.train.bank_batches import VALIDATION_SEED, batch_maker, mixing_config, require_rate
 
 
@@ -52,7 +53,9 @@ class DeviceFeed:
         self.output_samples = network.output_samples(config.segment_samples)
         self.mixer = DeviceMixer(mixing_config(config), len(names), lines.sample_rate_hz, config.batch_size)
         self.bank = device_bank(lines, names)
-        self.noise = None if config.label_noise is None else LabelNoise(**config.label_noise)
+        self.noise = None
+        if config.label_noise is not None:
+            self.noise = from_options("label_noise", LabelNoise, config.label_noise)
         held_out = open_any_bank(Path(location), "heldout")
         make = batch_maker(config, held_out, self.output_samples, VALIDATION_SEED)
         self._validation = _HeldOut(config.validation_steps, lambda number: self._as_inputs(*make(number)))

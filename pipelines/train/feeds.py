@@ -23,6 +23,7 @@ from pipelines.config import TrainConfig
 from pipelines.distribution import hide_gpus_from_tensorflow
 from pipelines.joint.feed import JointFeed
 from pipelines.joint.model import JointModel
+from pipelines.overrides import from_options
 from pipelines.train.bank_batches import VALIDATION_SEED, batch_maker, require_rate
 
 
@@ -54,7 +55,7 @@ def feed_for(config: TrainConfig, location: str, network: keras.Model) -> Feed:
     if joint:
         feed = JointFeed(feed, network, config)
     if config.label_noise is not None:
-        feed = _NoisyFeed(feed, LabelNoise(**config.label_noise), config.seed)
+        feed = _NoisyFeed(feed, from_options("label_noise", LabelNoise, config.label_noise), config.seed)
     return feed if joint or network.takes_labels else _UnlabelledFeed(feed)
 
 
@@ -175,7 +176,9 @@ class RecordsFeed:
                 f" Received: {', '.join(spec.source_names)}"
             )
         self.config, self.location, self.spec = config, location, spec
-        augmentation = Augmentation(**config.augmentation) if config.augmentation is not None else None
+        augmentation = None
+        if config.augmentation is not None:
+            augmentation = from_options("augmentation", Augmentation, config.augmentation)
         self.inputs = InputConfig(
             batch_size=config.batch_size,
             segment_samples=config.segment_samples,

@@ -64,11 +64,19 @@ def test_from_records_to_stems(records, tmp_path):
     np.testing.assert_allclose(sum(stems), mixture.astype(np.float32), atol=1e-5)
 
 
-def test_a_side_without_examples_leaves_the_folder_to_the_corrected_command(records, tmp_path):
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("batch_size=1000", "one batch of 1000 examples or more on the side 'test'"),
+        ("augmentation.max_tlt=0.1", "Did you mean 'max_tilt'? Received: 'augmentation.max_tlt'"),
+        ("num_epochs=0", "num_epochs of 1 or more. Received: 0"),
+    ],
+)
+def test_a_wrong_setting_leaves_the_folder_to_the_corrected_command(records, tmp_path, setting, words):
     run = ("train", "conditioned_small", "--data", records, "-o", tmp_path / "run", "--accelerator", "cpu", *SETTINGS)
-    done = invoke(*run, "--set", "batch_size=1000")
-    assert done.exit_code == 2 and "one batch of 1000 examples or more on the side 'test'" in done.stderr, done.output
-    assert not (tmp_path / "run").exists()
+    done = invoke(*run, "--set", setting)
+    assert done.exit_code == 2 and words in done.stderr, done.output
+    assert len(done.stderr.strip().splitlines()) == 1 and not (tmp_path / "run").exists()
 
 
 def test_show_prints_the_resolved_settings_and_writes_nothing(tmp_path):

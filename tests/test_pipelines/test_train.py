@@ -221,6 +221,17 @@ def test_folder_that_holds_no_data(tmp_path):
         ({"network": "Transformer"}, "Transformer"),
         ({"model": {**TINY.model, "num_lewels": 3}}, "num_lewels"),
         ({"batch_size": 5}, "5 examples"),
+        ({"num_epochs": 0}, "num_epochs of 1 or more. Received: 0"),
+        ({"steps_per_execution": 0}, "steps_per_execution of 1 or more. Received: 0"),
+        ({"validation_steps": 0}, "validation_steps of 1 or more"),
+        ({"patience": "abc"}, "patience of type int or null"),
+        ({"patience": 0}, "patience of 1 or more"),
+        ({"seed": -1}, "seed of 0 or more"),
+        ({"learning_rate": None}, "learning_rate of type float"),
+        ({"learning_rate": float("nan")}, "learning_rate above 0. Received: nan"),
+        ({"ema_momentum": 1.5}, "ema_momentum from 0 to below 1. Received: 1.5"),
+        ({"mixing": {"level_spread": 3}}, "Did you mean 'level_spread_db'"),
+        ({"label_noise": {"bogus": 3}}, "label_noise.bogus"),
     ],
 )
 def test_settings_that_cannot_be(bank, tmp_path, change, words):
