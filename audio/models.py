@@ -1,8 +1,8 @@
 """The models that can be asked for by name or file, and the one-file form in which they are kept.
 
 Packaged models live in `audio/weights/<name>/`: `config.json` (class, constructor arguments, what it was trained on),
-`weights.npz` (float16 arrays in the order of `get_weights()`, the Wiener spectra or the NMF templates) and `README.md`
-(model card). A `.keras` file of a registered network is taken as it is.
+`weights.npz` (float16 arrays in the order of `get_weights()`, the NMF templates or, in float32, the Wiener spectra)
+and `README.md` (model card). A `.keras` file of a registered network is taken as it is.
 """
 
 import json
@@ -56,24 +56,37 @@ def load_model(name_or_path: str | Path = DEFAULT_MODEL) -> SeparationModel | Wh
     """Loads a separation model.
 
     Args:
-        name_or_path: name of a packaged model, or path of a `.keras` file.
+        name_or_path: one of `available_models` or `ALIASES`, or path of a `.keras` file.
 
     Raises:
         ParameterError: if it is neither, an oracle, or the file is not a model of this project.
         MediaError: if the file does not exist.
     """
+    require_model(name_or_path)
     name = resolve_name(name_or_path)
     if name in BUILT_IN:
         return BUILT_IN[name].make(cast(StaticWiener, _load_packaged(WEIGHTS_DIR / "wiener")))
-    if name in ORACLES:
-        raise ParameterError(f"The oracle {name} must be told the stems, which only an evaluation can")
     if name in {entry.name for entry in packaged_models()}:
         return _load_packaged(WEIGHTS_DIR / name)
+    return _load_keras(Path(name_or_path))
+
+
+def require_model(name_or_path: str | Path) -> None:
+    """Raises what `load_model` would, as far as that can be told without loading a network."""
+    name = resolve_name(name_or_path)
+    if name in ORACLES:
+        raise ParameterError(f"The oracle {name} must be told the stems, which only an evaluation can")
+    names = {entry.name for entry in available_models()}
+    if name in names:
+        return
     path = Path(name_or_path)
     if path.suffix != ".keras" and not path.exists():
-        known = ", ".join(sorted({*ALIASES, *(entry.name for entry in available_models())}))
+        known = ", ".join(sorted({*ALIASES, *names}))
         raise ParameterError(f"Expected a model's name ({known}) or a .keras file. Received: {str(name_or_path)!r}")
-    return _load_keras(path)
+    if not path.is_file():
+        raise MediaError(f"Expected a .keras file. Received: {path}, which does not exist")
+    if not zipfile.is_zipfile(path):
+        raise ParameterError(f"Expected a .keras model saved by this program. Received: {path}, which is none")
 
 
 def make_separator(
@@ -135,10 +148,6 @@ def _load_packaged(directory: Path) -> SeparationModel:
 
 
 def _load_keras(path: Path) -> SeparationModel:
-    if not path.is_file():
-        raise MediaError(f"Expected a .keras file. Received: {path}, which does not exist")
-    if not zipfile.is_zipfile(path):
-        raise ParameterError(f"Expected a .keras model saved by this program. Received: {path}, which is none")
     import keras
 
     from audio.networks import NETWORKS

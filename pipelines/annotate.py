@@ -23,7 +23,7 @@ from pipelines.config import AnnotateConfig
 from pipelines.joint.files import require_detector
 from pipelines.look import Looker, Sighting
 from pipelines.progress import Progress, silent
-from pipelines.staging import make_folder
+from pipelines.staging import make_folder, require_writable
 from pipelines.witnesses import fuse, labels_from_sound
 from vision.overlay import contact_sheet, draw_detections
 
@@ -94,6 +94,7 @@ class AnnotationRunner:
         if kept is not None:
             return kept
         files, source = self._files(path, folder), source or VideoSource.of_file(path)
+        require_writable(folder)
         info = probe(path)
         pictures = ReviewPictures()
         sighting = self.looker.look(path, info, progress, pictures.observe if self.config.review else None)

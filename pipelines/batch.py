@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 from av_sep.errors import MediaError, ParameterError
 from av_sep.media import find_media
+from pipelines.staging import is_result
 
 Result = TypeVar("Result")
 
@@ -35,13 +36,18 @@ class BatchOutcome(Generic[Result]):
 def expand_folders(inputs: Iterable[Path]) -> list[Path]:
     """Folders become the media files in them; everything else stays, each path once.
 
-    A missing file stays too: it fails when its turn comes, and costs the others nothing.
+    Stems of an earlier run that lie in a folder are results and no inputs: the same command can be given twice. A
+    missing file stays: it fails when its turn comes, and costs the others nothing.
 
     Raises:
         MediaError: for a folder that cannot be searched.
     """
-    expanded = [path for given in inputs for path in (find_media([given]) if given.is_dir() else [given])]
+    expanded = [path for given in inputs for path in (_search(given) if given.is_dir() else [given])]
     return list(dict.fromkeys(expanded))
+
+
+def _search(folder: Path) -> list[Path]:
+    return [path for path in find_media([folder]) if path.parent == folder or not is_result(path.parent)]
 
 
 def run_batch(inputs: Iterable[Path], run: Callable[[Path], Result]) -> BatchOutcome[Result]:

@@ -3,6 +3,7 @@
 Nothing heavy is imported before a command has been chosen and its arguments parsed.
 """
 
+import functools
 import json
 import signal
 import sys
@@ -98,7 +99,8 @@ def separate(inputs, output_dir, instruments, quiet, as_json, debug, **options) 
 
         return SeparationRunner(SeparateConfig(instruments=names, **settings))
 
-    _run_all(inputs, output_dir, make_runner, _describe_separation, quiet=quiet, as_json=as_json, debug=debug)
+    describe = functools.partial(_describe_separation, dry_run=settings["dry_run"])
+    _run_all(inputs, output_dir, make_runner, describe, quiet=quiet, as_json=as_json, debug=debug)
 
 
 @main.command()
@@ -150,14 +152,14 @@ def _report_failures(outcome: "BatchOutcome", num_inputs: int, *, debug: bool) -
     sys.exit(USER_MISTAKE if all(failure.is_users for failure in outcome.failures) else OTHER_FAILURE)
 
 
-def _describe_separation(result) -> str:
+def _describe_separation(result, *, dry_run: bool) -> str:
     names = [path.name for path in (*result.stems.values(), result.residual) if path]
     lines = [f"{result.input_path.name}: {', '.join(names)}"]
     if result.labels.origin == "detected":
         lines.append(f"  found:  {_describe_labels(result.labels)}")
     if len(result.stems) == 1 and not result.residual:
         lines.append("  note:   one instrument alone, so its stem is the recording itself")
-    if not result.report.exists():
+    if dry_run:
         return "\n".join([*lines, f"  folder: {result.output_dir} (dry run: nothing was written)"])
     return "\n".join([*lines, f"  folder: {result.output_dir}", f"  page:   {result.report}"])
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from audio.models import make_separator, resolve_name
 from audio.activity import Activity
+from audio.models import make_separator, require_model, resolve_name
 from audio.resampling import StreamResampler
 from audio.separator import StreamSeparator
 from av_sep.errors import ParameterError
@@ -27,7 +27,7 @@ from pipelines.joint.files import is_joint, load_separation_model
 from pipelines.look import Looker, Sighting
 from pipelines.progress import Progress, silent
 from pipelines.rests import activity_from_sound, known_to_play, should_gate_rests
-from pipelines.staging import require_free, staged_folder
+from pipelines.staging import require_own, require_writable, staged_folder
 from pipelines.stem_picture import StemPicture
 from pipelines.witnesses import WITNESSES, asks_sound, fuse, labels_from_sound, recording_gain
 from vision.labels import labels_for_all, labels_from_instruments
@@ -111,12 +111,13 @@ class SeparationRunner:
     def plan(self, input_path: Path, output_dir: Path, progress: Progress = silent) -> SeparationPlan:
         """Looks at one input without writing anything; see `run` for arguments and errors."""
         started = time.perf_counter()
-        directory = output_dir / input_path.stem
-        require_free(directory, overwrite=self.config.overwrite)
+        directory = _output_of(input_path, output_dir)
+        require_own(directory, overwrite=self.config.overwrite)
         info = probe(input_path)
-        # Opening the sound first spares a long look at pictures whose sound cannot be separated.
-        with open_audio(input_path):
-            pass
+        # Told first, it spares a long look at a film that cannot be separated, or whose stems cannot be written.
+        require_writable(directory.parent)
+        with open_audio(input_path) as reader:
+            self._writer(directory, RESIDUAL, self.config.sample_rate_hz or reader.sample_rate_hz, reader)
         labels, sighting = self._labels(input_path, info, progress)
         return SeparationPlan(info, labels, sighting, directory, {"looking": time.perf_counter() - started})
 
@@ -136,9 +137,11 @@ class SeparationRunner:
             ParameterError: if the output exists, if nobody can tell what plays, or if the model lacks an instrument.
         """
         plan = self.plan(Path(input_path), Path(output_dir), progress)
-        if self.config.dry_run:
-            return self._result(plan, {name: self._stem_path(plan.directory, name) for name in plan.labels.instruments})
         label_vector = self._label_vector(plan.labels)
+        if self.config.dry_run:
+            return self._result(
+                plan, {name: self._stem_path(plan.directory, name) for name in self._stem_names(label_vector)}
+            )
         gain = recording_gain(plan.info.path)
         plan = replace(plan, activity=self._activity(plan, gain, progress))
         progress("separating", 0.0, plan.info.duration_seconds)
@@ -173,8 +176,10 @@ class SeparationRunner:
         return labels, sighting
 
     def _with_sound(self, seen: InstrumentLabels | None, path: Path, progress: Progress) -> InstrumentLabels:
-        heard = labels_from_sound(path, self.tagger, progress=progress)
-        return heard if seen is None else fuse(seen, heard)
+        if seen is None:
+            return labels_from_sound(path, self.tagger, progress=progress)
+        heard = labels_from_sound(path, self.tagger, taxonomy=self.looker.detector.taxonomy, progress=progress)
+        return fuse(seen, heard)
 
     def _label_vector(self, labels: InstrumentLabels) -> np.ndarray:
         """1 for every instrument that gets a stem, in the model's order: models are trained on such labels."""
@@ -189,9 +194,7 @@ class SeparationRunner:
     def _write_stems(
         self, plan: SeparationPlan, label_vector: np.ndarray, gain: float, folder: Path, progress: Progress
     ) -> dict[str, WrittenStem]:
-        names = [self.separator.source_names[i] for i in self.separator.active(label_vector)]
-        if self.config.residual:
-            names.append(RESIDUAL)
+        names = self._stem_names(label_vector)
         with ExitStack() as stack:
             reader = stack.enter_context(open_audio(plan.info.path))
             rate = self.config.sample_rate_hz or reader.sample_rate_hz
@@ -220,6 +223,11 @@ class SeparationRunner:
         activity = activity_from_sound(plan.info.path, instruments, known, self.tagger, gain, progress)
         plan.seconds["listening"] = time.perf_counter() - started
         return activity
+
+    def _stem_names(self, label_vector: np.ndarray) -> list[str]:
+        """Instruments that get a stem, then the residual if it is asked for."""
+        names = [self.separator.source_names[i] for i in self.separator.active(label_vector)]
+        return [*names, RESIDUAL] if self.config.residual else names
 
     def _writer(self, folder: Path, name: str, rate: int, reader: AudioReader) -> AudioWriter:
         return AudioWriter(
@@ -265,6 +273,19 @@ def separate(
     return SeparationRunner(SeparateConfig(**settings)).run(input_path, output_dir, progress)
 
 
+def _output_of(input_path: Path, output_dir: Path) -> Path:
+    """The folder that one input's stems go to."""
+    if input_path.stem in ("", ".", ".."):
+        raise ParameterError(f"Expected a file whose name can name a folder of stems. Received: {input_path}")
+    directory = output_dir / input_path.stem
+    if directory.resolve() in (input_path.resolve(), *input_path.resolve().parents):
+        raise ParameterError(
+            "Expected an output beside the input, not in its place; choose another folder with -o."
+            f" Received: {directory}"
+        )
+    return directory
+
+
 def _at_rate(reader: AudioReader, rate: int) -> Iterator[np.ndarray]:
     resampler = StreamResampler(reader.sample_rate_hz, rate, reader.num_channels)
     for block in reader.blocks():
@@ -280,9 +301,11 @@ def _validate(config: SeparateConfig) -> None:
     if config.labels is not None and (config.instruments is not None or config.all_instruments):
         named = "--all" if config.all_instruments else "--instruments"
         raise ParameterError(f"Expected either {named} or --labels. Received: both")
+    # A misspelt name is told before anything slow begins.
     if config.instruments is not None:
-        # A misspelt name is told before anything slow begins.
         labels_from_instruments(config.instruments, URMP_13)
+    if not is_joint(config.model):
+        require_model(config.model)
     if config.file_format not in AUDIO_FORMATS:
         raise ParameterError(f"Expected a format among {', '.join(AUDIO_FORMATS)}. Received: {config.file_format!r}")
     if config.bit_depth not in BIT_DEPTHS:

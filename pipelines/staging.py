@@ -10,15 +10,42 @@ from pathlib import Path
 from av_sep.errors import MediaError, ParameterError
 
 
+# What a finished folder of ours holds. Nothing else is ever replaced or taken for one.
+RESULT_FILES = ("manifest.json", "report.html")
+
+
+def is_result(folder: Path) -> bool:
+    """Whether a folder is a finished output of ours."""
+    return all((folder / name).is_file() for name in RESULT_FILES)
+
+
 def require_free(path: Path, *, overwrite: bool) -> None:
     """Refuses a place that holds something already.
 
     Raises:
         ParameterError: if it exists, is not an empty folder, and may not be replaced.
     """
-    if overwrite or not path.exists() or (path.is_dir() and not any(path.iterdir())):
+    if overwrite or not _is_taken(path):
         return
     raise ParameterError(f"The output exists already; add --overwrite to replace it. Received: {path}")
+
+
+def require_own(directory: Path, *, overwrite: bool) -> None:
+    """As `require_free`, for a folder of results: whatever is not one is not replaced, even where that is asked for.
+
+    Raises:
+        ParameterError: if something else has its name, or a finished one that may not be replaced.
+    """
+    if _is_taken(directory) and not is_result(directory):
+        raise ParameterError(
+            "Expected a new place for the output, or one with an earlier result; choose another folder with -o."
+            f" Received: {directory}, which is something else"
+        )
+    require_free(directory, overwrite=overwrite)
+
+
+def _is_taken(path: Path) -> bool:
+    return path.is_symlink() or (path.exists() and not (path.is_dir() and not any(path.iterdir())))
 
 
 def make_folder(folder: Path) -> None:
@@ -33,6 +60,15 @@ def make_folder(folder: Path) -> None:
         raise _cannot_write_to(folder, error) from error
 
 
+def require_writable(folder: Path) -> None:
+    """Raises MediaError where it can be told beforehand that a folder cannot be made or written to."""
+    nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not nearest.is_dir():
+        raise MediaError(f"Cannot write to {folder}: {nearest} is no folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise MediaError(f"Cannot write to {folder}: no permission")
+
+
 def _cannot_write_to(folder: Path, error: OSError) -> MediaError:
     return MediaError(f"Cannot write to {folder}: {error.strerror or error}")
 
@@ -41,13 +77,13 @@ def _cannot_write_to(folder: Path, error: OSError) -> MediaError:
 def staged_folder(directory: Path, *, overwrite: bool) -> Iterator[Path]:
     """A hidden folder beside `directory` to write to; it takes the final name only if the body ends well.
 
-    An earlier folder of that name stays as it was until then.
+    An earlier result of that name stays as it was until then.
 
     Raises:
-        ParameterError: see `require_free`.
+        ParameterError: see `require_own`.
         MediaError: where the folder cannot be made.
     """
-    require_free(directory, overwrite=overwrite)
+    require_own(directory, overwrite=overwrite)
     staging = directory.with_name(f".{secrets.token_hex(8)}.part")
     parent_is_new = not directory.parent.exists()
     make_folder(directory.parent)
@@ -74,7 +110,4 @@ def _take_name(staging: Path, directory: Path) -> None:
         os.replace(staging, directory)
     except OSError as error:
         raise MediaError(f"Cannot write {directory}: {error.strerror or error}") from error
-    if old.is_dir():
-        shutil.rmtree(old, ignore_errors=True)
-    else:
-        old.unlink()
+    shutil.rmtree(old, ignore_errors=True)

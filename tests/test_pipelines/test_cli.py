@@ -146,6 +146,15 @@ def test_folder_is_searched(duet, tmp_path):
     assert outcome.exit_code == 0 and (tmp_path / "out" / "duet" / "violin.wav").is_file()
 
 
+def test_stems_of_an_earlier_run_are_no_recordings(duet, tmp_path):
+    (tmp_path / "concert").mkdir()
+    (tmp_path / "concert" / "duet.wav").write_bytes(duet.read_bytes())
+    command = (*SEPARATE, tmp_path / "concert" / "out", tmp_path / "concert", "--overwrite")
+    for _ in range(2):
+        assert invoke(*command).exit_code == 0
+        assert [path.name for path in (tmp_path / "concert" / "out").iterdir()] == ["duet"]
+
+
 def test_folder_without_media_is_said(tmp_path):
     outcome = invoke("separate", tmp_path)
     assert outcome.exit_code == 2 and "none inside" in outcome.stderr

@@ -131,10 +131,55 @@ def test_failure_in_the_middle_leaves_the_old_output_and_no_litter(duet, tmp_pat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken", "duet"]
 
 
+@pytest.mark.parametrize(("name", "output"), (("duet/duet.wav", "."), ("duet", "."), ("duet/take/duet.wav", ".")))
+def test_an_output_never_takes_the_place_of_the_recording(duet, tmp_path, name, output):
+    recording = tmp_path / name
+    recording.parent.mkdir(parents=True, exist_ok=True)
+    recording.write_bytes(duet.read_bytes())
+    for overwrite in (False, True):
+        with pytest.raises(ParameterError, match="choose another folder with -o"):
+            av_sep.separate(recording, tmp_path / output, overwrite=overwrite, **SETTINGS)
+    assert recording.read_bytes() == duet.read_bytes()
+
+
+def test_a_file_named_by_dots_alone_has_no_folder(duet, tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    (tmp_path / "...wav").write_bytes(duet.read_bytes())
+    with pytest.raises(ParameterError, match="whose name can name a folder"):
+        av_sep.separate(tmp_path / "...wav", tmp_path, overwrite=True, **SETTINGS)
+    assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+def test_names_that_are_no_utf_8_stay_usable(duet, tmp_path):
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.wav"))
+    path.write_bytes(duet.read_bytes())
+    result = av_sep.separate(path, tmp_path / "out", **SETTINGS)
+    assert json.loads(result.manifest.read_text())["input"]["path"].endswith("caf?.wav")
+    assert os.fsencode(result.stems["violin"]).endswith(b"caf\xe9/violin.wav")
+
+
 def test_dry_run_plans_and_writes_nothing(duet, tmp_path):
     result = av_sep.separate(duet, tmp_path / "out", dry_run=True, **SETTINGS)
     assert [path.name for path in result.stems.values()] == ["violin.wav", "tuba.wav"]
     assert not (tmp_path / "out").exists()
+    result = av_sep.separate(duet, tmp_path / "out", dry_run=True, residual=True, **SETTINGS)
+    assert result.residual is not None and result.residual.name == "residual.wav"
+
+
+@pytest.mark.parametrize("dry_run", (False, True))
+@pytest.mark.parametrize("settings, message", (
+    ({"model": "wave_unet_duet", "instruments": "fl,tba"}, "instruments that the model knows: violin, cello"),
+    ({"model": "wiener", "instruments": "vn,tba", "file_format": "mp3", "sample_rate_hz": 96_000}, "96,?000"),
+))
+def test_what_cannot_be_written_is_told_in_a_dry_run_too(duet, tmp_path, settings, message, dry_run):
+    with pytest.raises(ParameterError, match=message):
+        av_sep.separate(duet, tmp_path, dry_run=dry_run, **settings)
+
+
+def test_mistakes_are_told_before_anybody_looks(film, tmp_path):
+    for settings in ({"model": "nosuch"}, {"model": "nosuch.keras"}, {"file_format": "mp3", "sample_rate_hz": 96_000}):
+        with pytest.raises((ParameterError, MediaError)):
+            av_sep.separate(film, tmp_path, progress=pytest.fail, **settings)
 
 
 def test_sound_alone_asks_for_instruments(duet, tmp_path):
