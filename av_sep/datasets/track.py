@@ -94,6 +94,11 @@ class Track:
 Split = Callable[[Sequence[Track]], Mapping[str, tuple[Track, ...]]]
 
 
+def is_about(problem: str, track: str) -> bool:
+    """Whether a line about what is wrong is about this track: it begins with the track's name, which may hold colons."""
+    return problem.startswith(f"{track}:")
+
+
 @dataclass(frozen=True)
 class Dataset:
     """An indexed dataset.

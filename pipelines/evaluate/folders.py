@@ -51,8 +51,8 @@ def open_estimates(
         MediaError: where no track has any, or none of a track's stems is one of the references.
     """
     tracks = {name: _track(name, sounds, naming) for name, sounds in _files(Path(root)).items()}
-    if len(tracks) == len(references) == 1:
-        # One track's stems in the folders themselves: their names say nothing about each other.
+    if len(references) == 1 and holds_stems(root):
+        # One track's stems in the folder itself, whose name says nothing of the track.
         tracks = {references[0].name: next(iter(tracks.values()))}
     known = {track.name: track for track in references}
     found = {name: track for name, track in tracks.items() if name in known}
@@ -70,6 +70,11 @@ def open_estimates(
             raise MediaError(f"Expected stems of {expected}. Received: {', '.join(unknown)} in {root}, track {name}")
         remarks += [f"{Path(root).name}/{name}: {stem} is no stem of the references: a leak" for stem in unknown]
     return found, tuple(remarks)
+
+
+def holds_stems(root: str | Path) -> bool:
+    """Whether a folder holds the stems of one track itself, not folders of tracks."""
+    return bool(set(_sounds(Path(root))) - set(_NO_STEMS))
 
 
 def _naming(names: Iterable[str]) -> Naming:
@@ -90,9 +95,8 @@ def _files(root: Path) -> dict[str, dict[str, Path]]:
     """Track -> name of a file without its suffix -> the file; tracks without stems left out."""
     if not root.is_dir():
         raise MediaError(f"Expected a folder of stems. Received: {root}, which is not there")
-    own = _sounds(root)
-    if set(own) - set(_NO_STEMS):
-        return {root.resolve().name: own}
+    if holds_stems(root):
+        return {root.resolve().name: _sounds(root)}
     folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
     found = {folder.name: _sounds(folder) for folder in folders}
     return {name: sounds for name, sounds in found.items() if set(sounds) - set(_NO_STEMS)}

@@ -15,9 +15,9 @@ from pipelines.evaluate.examples import make_examples
 from pipelines.evaluate.figures import evaluation_figures
 from pipelines.evaluate.page import PageContent, PageTable, VisionSection, write_page
 from pipelines.evaluate.plan import EvaluationPlan
-from pipelines.evaluate.tables import label_cost, summarize, write_tables
+from pipelines.evaluate.tables import TABLE_SUFFIXES, label_cost, summarize, write_tables
 from pipelines.evaluate.track_work import read_judgement
-from pipelines.evaluate.units import TrackTask
+from pipelines.evaluate.units import WORK, TrackTask
 from pipelines.evaluate.vision_figures import vision_figures
 from pipelines.evaluate.vision_tables import VisionTables, vision_tables
 
@@ -61,12 +61,13 @@ def write_outcome(
     tables = {"tracks": scores.tracks, **segments, "summary": summary, "costs": scores.costs}
     tables.update({"label_cost": cost} if len(cost) else {})
     tables.update(vision.named() if vision else {})
-    _remove_earlier(output)
-    write_tables(output, tables)
     figures = evaluation_figures(summary, segments.get("segments_v3"), systems)
-    for figure in figures:
-        with replace_when_complete(output / f"{figure.title.lower().replace(' ', '_')}.png") as temporary:
-            temporary.write_bytes(figure.png)
+    pictures = {f"{figure.title.lower().replace(' ', '_')}.png": figure.png for figure in figures}
+    _remove_earlier(output, [*(f"{name}{suffix}" for name in tables for suffix in TABLE_SUFFIXES), *pictures])
+    write_tables(output, tables)
+    for name, png in pictures.items():
+        with replace_when_complete(output / name) as temporary:
+            temporary.write_bytes(png)
     examples = make_examples(scores.tracks, tasks, plan.systems) if config.num_examples else ()
     content = PageContent(
         title=plan.title,
@@ -85,12 +86,21 @@ def write_outcome(
     return summary
 
 
-def _remove_earlier(output: Path) -> None:
-    """What an evaluation of other systems or metrics left: it would pass for a part of this one."""
-    for pattern in ("*.csv", "*.json", "*.png"):
-        for path in output.glob(pattern):
-            if path.name != SETTINGS:
-                path.unlink()
+def _remove_earlier(output: Path, names: Sequence[str]) -> None:
+    """Removes what an evaluation of other systems or metrics left, which would pass for a part of this one.
+
+    Only what was written by name is removed: whoever keeps notes beside the tables keeps them.
+
+    Args:
+        output: the evaluation's folder.
+        names: files that are going to be written in it.
+    """
+    written = output / WORK / "written.json"
+    earlier = json.loads(written.read_text()) if written.is_file() else []
+    for name in set(earlier) - set(names):
+        (output / name).unlink(missing_ok=True)
+    with replace_when_complete(written) as temporary:
+        temporary.write_text(json.dumps(sorted(names)) + "\n")
 
 
 def _with_costs(summary: pd.DataFrame, scores: ScoreTables) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from av_sep.datasets.index import open_dataset
 from av_sep.datasets.splits import describe_split
-from av_sep.datasets.track import Dataset, Track
+from av_sep.datasets.track import Dataset, Track, is_about
 from av_sep.errors import MediaError, ParameterError
 from pipelines.evaluate.config import WHOLE_DATASET, EvaluateConfig
 from pipelines.evaluate.folders import open_estimates, open_references
@@ -74,7 +74,11 @@ def plan_folders(
         ParameterError: for unknown names.
         MediaError: where folders hold no stems.
     """
+    _require_no_dataset_settings(config)
     found, naming = open_references(references)
+    for name in config.leave_out:
+        if name not in {track.name for track in found}:
+            raise ParameterError(f"Expected a track of the references to leave out. Received: {name!r}")
     tracks = tuple(track for track in found if track.name not in config.leave_out)
     opened = [open_estimates(root, tracks, naming) for root in estimates]
     folders = [folder_system(root, stems) for root, (stems, _) in zip(estimates, opened)]
@@ -84,8 +88,17 @@ def plan_folders(
     names = tuple(in_order([name for some in instruments for name in some]))
     tasks = _tasks(tracks, instruments, systems, output, config)
     title = f"{Path(references).resolve().name}: {num_tracks(len(tracks))}"
-    remarks = tuple(remark for _, some in opened for remark in some)
-    return EvaluationPlan(title, tasks, systems, names, remarks)
+    remarks = [f"left out by request: {', '.join(config.leave_out)}"] if config.leave_out else []
+    remarks += [remark for _, some in opened for remark in some]
+    return EvaluationPlan(title, tasks, systems, names, tuple(remarks))
+
+
+def _require_no_dataset_settings(config: EvaluateConfig) -> None:
+    usual = EvaluateConfig()
+    for name in ("split", "side", "taxonomy", "allow_problems"):
+        # All of the references are taken in any case.
+        if getattr(config, name) not in (getattr(usual, name), WHOLE_DATASET):
+            raise ParameterError(f"Expected {name} beside a dataset only. Received: {getattr(config, name)!r}")
 
 
 def _tasks(
@@ -100,9 +113,9 @@ def _tasks(
 
 def _side(index: Dataset, split: str, config: EvaluateConfig) -> tuple[Track, ...]:
     tracks = index.tracks if config.side == WHOLE_DATASET else index.split(split)[config.side]
-    known = {track.name for track in index.tracks} | {problem.split(":")[0] for problem in index.problems}
+    known = {track.name for track in index.tracks}
     for name in config.leave_out:
-        if name not in known:
+        if name not in known and not any(is_about(problem, name) for problem in index.problems):
             raise ParameterError(f"Expected a track of the dataset to leave out. Received: {name!r}")
     tracks = tuple(track for track in tracks if track.name not in config.leave_out)
     if not tracks:
@@ -114,7 +127,7 @@ def _side(index: Dataset, split: str, config: EvaluateConfig) -> tuple[Track, ..
 
 
 def _require_usable(index: Dataset, config: EvaluateConfig) -> None:
-    problems = [p for p in index.problems if p.split(":")[0] not in config.leave_out]
+    problems = [p for p in index.problems if not any(is_about(p, name) for name in config.leave_out)]
     if problems and not config.allow_problems:
         rest = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise MediaError(

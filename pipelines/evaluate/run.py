@@ -25,6 +25,7 @@ from pipelines.progress import Progress, silent
 from pipelines.staging import make_folder
 from pipelines.workers import Outcome, Workers, run_everywhere
 
+MADE_BY = "av-sep evaluate"
 _MOST_ERRORS = 3
 
 
@@ -138,17 +139,17 @@ def _unscored(plan: EvaluationPlan, scores: ScoreTables) -> tuple[str, ...]:
 def _begin(plan: EvaluationPlan, output: Path, config: EvaluateConfig) -> None:
     """Takes the folder, and says in it what is going to be done."""
     others = [path.name for path in output.iterdir()] if output.is_dir() else []
-    if others and not (output / SETTINGS).is_file():
+    if others and not _is_own(output):
         raise ParameterError(
             f"Expected a new folder, or one of an earlier evaluation. Received: {output}, which holds {others[0]}"
         )
     make_folder(output)
     if config.overwrite:
         for task in plan.tasks:
-            for path in (*map(task.path, task.units), task.sighting_path):
+            for path in (*map(task.path, task.units), task.sighting_path, task.hearing_path):
                 path.unlink(missing_ok=True)
     settings = {
-        "made_by": "av-sep evaluate",
+        "made_by": MADE_BY,
         "data": plan.title,
         "systems": [{**asdict(spec.info), "sha256": spec.identity or None} for spec in plan.systems],
         "settings": asdict(config),
@@ -157,6 +158,15 @@ def _begin(plan: EvaluationPlan, output: Path, config: EvaluateConfig) -> None:
     with replace_when_complete(output / SETTINGS) as temporary:
         temporary.write_text(json.dumps(settings, indent=2) + "\n")
     make_folder(output / WORK)
+
+
+def _is_own(folder: Path) -> bool:
+    """Whether a folder is an evaluation's: many programs keep a file of this name."""
+    try:
+        settings = json.loads((folder / SETTINGS).read_text())
+    except (OSError, ValueError):
+        return False
+    return isinstance(settings, dict) and settings.get("made_by") == MADE_BY
 
 
 def _failure(outcomes: Sequence[Outcome], problems: Sequence[str]) -> Exception:

@@ -365,6 +365,9 @@ def number_text(value: float) -> str:
     return "–" if math.isnan(value) else f"{round(value, 2) + 0.0:.2f}"
 
 
+TABLE_SUFFIXES = (".csv", ".json")
+
+
 def write_tables(folder: Path, tables: Mapping[str, pd.DataFrame]) -> list[Path]:
     """Writes each table as `<name>.csv` and, except for scores of segments, which are too many, as `<name>.json`.
 
@@ -384,7 +387,7 @@ def write_tables(folder: Path, tables: Mapping[str, pd.DataFrame]) -> list[Path]
         for suffix, text in texts.items():
             path = Path(folder) / f"{name}{suffix}"
             with replace_when_complete(path) as temporary:
-                temporary.write_text(text, encoding="utf-8", newline="\n")
+                temporary.write_text(text, encoding="utf-8", errors="replace", newline="\n")
             written.append(path)
     return written
 

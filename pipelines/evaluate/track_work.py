@@ -71,7 +71,8 @@ def _detect(task: TrackTask) -> InstrumentLabels | None:
     if video is None or seen is None:
         return None
     if _asks_sound(task, seen.labels) and _read_heard(task) is None and probe(video).has_audio:
-        write_kept(task.hearing_path, task.hearing_key(), labels_to_json(labels_from_sound(video, packaged_tagger())))
+        heard = labels_from_sound(video, packaged_tagger(), taxonomy=_looker_of(task).detector.taxonomy)
+        write_kept(task.hearing_path, task.hearing_key(), labels_to_json(heard))
     return _read_detected(task)
 
 
@@ -100,9 +101,8 @@ def _look(task: TrackTask) -> VideoJudgement | None:
     judgement = read_judgement(task)
     if judgement is None:
         config = task.config
-        looker = _looker(config.detector, config.frames_per_second, config.threshold)
         info = probe(task.track.video)
-        sighting = looker.look(task.track.video, info, silent)
+        sighting = _looker_of(task).look(task.track.video, info, silent)
         # A joint model judges whole pictures: it has no boxes to compare.
         has_boxes = not is_joint(config.detector)
         judgement = judge_video(
@@ -110,6 +110,10 @@ def _look(task: TrackTask) -> VideoJudgement | None:
         )
         write_kept(task.sighting_path, task.sighting_key(), judgement.to_json())
     return judgement
+
+
+def _looker_of(task: TrackTask) -> Looker:
+    return _looker(task.config.detector, task.config.frames_per_second, task.config.threshold)
 
 
 @lru_cache(maxsize=1)

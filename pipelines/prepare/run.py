@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from av_sep.datasets.track import is_about
 from av_sep.errors import MediaError, ParameterError
 from pipelines.workers import Outcome, Workers, run_everywhere
 from pipelines.prepare.config import PrepareConfig
@@ -170,7 +171,7 @@ def _require_success(outcomes: Sequence[Outcome], tasks: Sequence[ShardTask]) ->
     more = f"; and {len(failures) - _MOST_ERRORS} more" if len(failures) > _MOST_ERRORS else ""
     kept = f"{len(outcomes) - len(failures)} of {len(outcomes)} shards were made and stay"
     names = {track.name for task in tasks for track in task.tracks}
-    about_tracks = any(str(failure.error).split(":")[0] in names for failure in failures)
+    about_tracks = any(is_about(str(failure.error), name) for failure in failures for name in names)
     hint = "mend it and run again, or begin anew with --leave-out TRACK --overwrite" if about_tracks else "run again"
     raise MediaError(f"{errors}{more} ({kept}; {hint})")
 

@@ -73,6 +73,14 @@ def test_a_dry_run_lists_problems_and_fails_where_a_run_would(trios, tmp_path):
     assert done.exit_code == 0 and "left out by request: second" in done.stdout
 
 
+def test_a_track_with_a_colon_in_its_name_can_be_left_out(trios, tmp_path):
+    (trios / "second" / "cello.wav").rename(trios / "second" / "kazoo.wav")
+    (trios / "second").rename(trios / "second: Allegro")
+    arguments = ("--leave-out", "second: Allegro", "--split", "all_train", "--processes", 1)
+    done = invoke("prepare", "folder", trios, "-o", tmp_path / "out", *arguments)
+    assert done.exit_code == 0 and "left out by request: second: Allegro" in done.stdout
+
+
 def test_a_mixture_that_is_more_than_its_stems_is_remarked_on(trios, tmp_path):
     done = invoke("prepare", "folder", trios, "-o", tmp_path / "out", "--split", "all_train", "--processes", 1)
     assert "first: what the stems leave of the recorded mixture is at" in done.stdout

@@ -442,6 +442,27 @@ def test_strangers_estimates_are_told_apart(folder, tmp_path):
         evaluate_stems([tmp_path / "theirs"], folder, tmp_path / "out")
 
 
+def test_a_track_left_out_lends_its_stems_to_no_other(folder, stems, tmp_path):
+    for track in ("two", "three"):
+        shutil.rmtree(stems / "exact" / track)
+    with pytest.raises(MediaError, match=r"tracks named as the references \(two\)\. Received: .*one"):
+        evaluate_stems([stems / "exact"], folder, tmp_path / "out", leave_out=("one", "three"), **QUICK)
+
+
+def test_tracks_of_references_left_out_are_named_on_the_page(folder, stems, tmp_path):
+    done = evaluate_stems([stems / "exact"], folder, tmp_path / "out", leave_out="one", **QUICK)
+    assert set(done.tables.tracks["track"]) == {"two", "three"}
+    assert "left out by request: one" in done.page.read_text()
+    with pytest.raises(ParameterError, match="Expected a track of the references to leave out. Received: 'noe'"):
+        evaluate_stems([stems / "exact"], folder, tmp_path / "out", leave_out="noe", **QUICK)
+
+
+@pytest.mark.parametrize("settings", ({"split": "authors"}, {"side": "train"}, {"allow_problems": True}))
+def test_settings_of_datasets_mean_nothing_beside_references(folder, stems, tmp_path, settings):
+    with pytest.raises(ParameterError, match="beside a dataset only"):
+        evaluate_stems([stems / "exact"], folder, tmp_path / "out", **{**QUICK, **settings})
+
+
 # --- what is refused -------------------------------------------------------------------------------------------------
 
 
@@ -475,6 +496,24 @@ def test_folder_with_something_else_in_it_stays_as_it_is(folder, tmp_path):
     with pytest.raises(ParameterError, match=r"Expected a new folder, .* which holds thesis\.tex"):
         evaluate("folder", folder, tmp_path, models="mixture", **QUICK)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("settings", ('{"editor.fontSize": 12}', "[]", "no JSON"))
+def test_somebody_else_s_settings_make_no_evaluation(folder, tmp_path, settings):
+    (tmp_path / "settings.json").write_text(settings)
+    (tmp_path / "results.csv").write_text("mine")
+    with pytest.raises(ParameterError, match=r"Expected a new folder, or one of an earlier evaluation"):
+        evaluate("folder", folder, tmp_path, models="mixture", **QUICK)
+    assert (tmp_path / "settings.json").read_text() == settings and (tmp_path / "results.csv").read_text() == "mine"
+
+
+def test_tables_of_before_go_and_files_of_others_stay(folder, tmp_path):
+    evaluate("folder", folder, tmp_path, models="mixture", **{**QUICK, "segment_metrics": "v4"})
+    (tmp_path / "notes.csv").write_text("mine")
+    assert (tmp_path / "segments_v4.csv").exists()
+    evaluate("folder", folder, tmp_path, models="mixture", **{**QUICK, "segment_metrics": ""})
+    assert (tmp_path / "notes.csv").read_text() == "mine"
+    assert (tmp_path / "tracks.csv").exists() and not (tmp_path / "segments_v4.csv").exists()
 
 
 @pytest.mark.parametrize(
