@@ -11,6 +11,7 @@ from typing import Any
 from av_sep.errors import MediaError, ParameterError
 from av_sep.media import MEDIA_EXTENSIONS
 from pipelines.annotate import AnnotationRunner
+from pipelines.annotation.formats import SUFFIXES
 from pipelines.annotation.provenance import VideoSource
 from pipelines.annotation.review import write_pages
 from pipelines.batch import expand_folders
@@ -78,7 +79,7 @@ def annotation_tasks(
         else:
             paths = expand_folders([Path(given)])
             if Path(given).is_dir():
-                paths = [path for path in paths if path.suffix.lower() in _VIDEO_EXTENSIONS]
+                paths = [path for path in paths if _is_input(path.name)]
             tasks += [AnnotationTask(str(path.parent), path.name, output, config) for path in paths]
     tasks = list({task.location: task for task in tasks}.values())
     if not tasks:
@@ -98,8 +99,13 @@ def _remote_videos(url: str) -> list[tuple[str, str, int | None]]:
     return [
         (url.rstrip("/"), name, size)
         for name, size in sizes
-        if PurePosixPath(name).suffix.lower() in _VIDEO_EXTENSIONS
+        if _is_input(name)
     ]
+
+
+def _is_input(name: str) -> bool:
+    """Whether a file of a folder is a video to annotate, and not one that an earlier run drew on."""
+    return PurePosixPath(name).suffix.lower() in _VIDEO_EXTENSIONS and not name.endswith(SUFFIXES["overlay_video"])
 
 
 def annotate_many(

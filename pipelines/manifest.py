@@ -56,7 +56,9 @@ def write(
         "seconds": {stage: round(seconds, 2) for stage, seconds in plan.seconds.items()},
     }
     with replace_when_complete(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        # Names of files need not be valid UTF-8.
+        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        temporary.write_text(text, encoding="utf-8", errors="replace")
 
 
 def describe_labels(labels: InstrumentLabels, detector: str | None) -> dict:

@@ -63,7 +63,7 @@ def create_detector(name: str = "embedded", taxonomy: Taxonomy = URMP_13) -> Ins
         MediaError: for a file of labels that cannot be read.
         ParameterError: for an unknown name, with the nearest known one as a suggestion, and for one named twice.
     """
-    names = [part.strip() for part in _DIVIDING_COMMA.split(name)]
+    names = split_names(name)
     if len(names) == 1:
         return _create_one(names[0], taxonomy)
     if len(set(names)) < len(names):
@@ -71,6 +71,11 @@ def create_detector(name: str = "embedded", taxonomy: Taxonomy = URMP_13) -> Ins
     from vision.ensemble_detector import EnsembleDetector
 
     return EnsembleDetector([_create_one(part, taxonomy) for part in names])
+
+
+def split_names(name: str) -> list[str]:
+    """The detectors that a name names, one or several with commas between them."""
+    return [part.strip() for part in _DIVIDING_COMMA.split(name)]
 
 
 def _create_one(name: str, taxonomy: Taxonomy) -> InstrumentDetector:

@@ -70,10 +70,12 @@ def write_pages(folder: Path, stems: Sequence[str], read: Reader) -> list[Path]:
     for page, name in enumerate(names):
         first = page * VIDEOS_PER_PAGE
         head, tail = _frame(names, page).split(_DATA_MARK)
-        with replace_when_complete(folder / name) as temporary, temporary.open("w", encoding="utf-8") as file:
-            file.write(head)
-            file.writelines(_data(stems[first : first + VIDEOS_PER_PAGE], read))
-            file.write(tail)
+        with replace_when_complete(folder / name) as temporary:
+            # Names of files need not be valid UTF-8.
+            with temporary.open("w", encoding="utf-8", errors="replace") as file:
+                file.write(head)
+                file.writelines(_data(stems[first : first + VIDEOS_PER_PAGE], read))
+                file.write(tail)
     return [folder / name for name in names]
 
 

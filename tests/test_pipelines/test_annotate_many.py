@@ -94,6 +94,16 @@ def test_sound_beside_the_videos_is_passed_over(videos, duet, detector, tmp_path
 
 
 class TestGoingOn:
+    def test_films_that_an_earlier_run_drew_on_are_no_input(self, videos, detector, tmp_path):
+        shutil.copytree(videos, tmp_path / "videos")
+        folder = tmp_path / "videos"
+        command = ("annotate", folder, "-o", folder, "--overlay-video", "--detector", detector)
+        for _ in range(2):
+            done = invoke(*command)
+            assert done.exit_code == 0 and len(done.stdout.splitlines()) == 2
+        films = sorted(path.name for path in (tmp_path / "videos").glob("*.mp4"))
+        assert films == ["one.mp4", "one.overlay.mp4", "two.mp4", "two.overlay.mp4"]
+
     def test_only_what_is_missing_is_done(self, videos, detector, tmp_path):
         command = ("annotate", videos, "-o", tmp_path / "out", "--detector", detector)
         assert invoke(*command).exit_code == 0

@@ -36,7 +36,7 @@ def heard(other=0.05, **confidences):
 @pytest.mark.parametrize(
     ("detector", "witnesses"),
     [("embedded", "both"), ("hub:https://tfhub.dev/x", "both"), ("labels:cast.json", "video"),
-     ("embedded,labels:cast.json", "video")],
+     ("embedded,labels:cast.json", "video"), ("embedded, labels:cast.json", "video")],
 )  # fmt: skip
 def test_nobody_is_asked_besides_labels_that_somebody_gave(detector, witnesses):
     assert default_witnesses(detector) == witnesses
