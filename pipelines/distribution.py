@@ -63,14 +63,13 @@ def choose_backend(accelerator: str = "auto", backend: str | None = None, num_de
     Raises:
         ParameterError: for combinations that cannot work, naming one that can.
     """
-    if accelerator not in ACCELERATORS:
-        raise ParameterError(f"Expected an accelerator among {', '.join(ACCELERATORS)}. Received: {accelerator!r}")
+    _require_known(accelerator)
     if backend is None:
         backend = "jax" if accelerator == "tpu" else os.environ.get("KERAS_BACKEND", "tensorflow")
     if backend not in BACKENDS:
         raise ParameterError(f"Expected a backend among {', '.join(BACKENDS)}. Received: {backend!r}")
     if accelerator == "tpu" and backend == "tensorflow":
-        raise ParameterError("Keras 3 does not train on a TPU with TensorFlow: use --backend jax and 'av-sep[tpu]'")
+        raise _no_tpu()
     loaded = _loaded_backend()
     if loaded not in (None, backend):
         raise ParameterError(f"Keras runs on {loaded} already; set KERAS_BACKEND={backend} before it is imported.")
@@ -80,6 +79,11 @@ def choose_backend(accelerator: str = "auto", backend: str | None = None, num_de
     if backend == "jax" and num_devices and "jax" not in sys.modules:
         _ask_xla_for_cpu_devices(num_devices)
     return backend
+
+
+def _require_known(accelerator: str) -> None:
+    if accelerator not in ACCELERATORS:
+        raise ParameterError(f"Expected an accelerator among {', '.join(ACCELERATORS)}. Received: {accelerator!r}")
 
 
 def _loaded_backend() -> str | None:
@@ -111,10 +115,11 @@ def open_devices(
         steps_per_execution: steps per call of the compiled function.
 
     Raises:
-        ParameterError: where the accelerator is not there, or something cannot be combined with it.
+        ParameterError: where the accelerator is unknown or not there, or something cannot be combined with it.
     """
     import keras
 
+    _require_known(accelerator)
     _require_equal_shares(batch_size, num_devices or 1)
     backend = keras.backend.backend()
     found = _jax_devices(accelerator) if backend == "jax" else _tensorflow_devices(accelerator, num_devices)
@@ -166,6 +171,8 @@ def _jax_devices(accelerator: str) -> tuple[str, list[Any]]:
 
 
 def _tensorflow_devices(accelerator: str, num_devices: int | None) -> tuple[str, list[Any]]:
+    if accelerator == "tpu":
+        raise _no_tpu()
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
@@ -201,6 +208,10 @@ def _mirrored(devices: list[str], jit_compile: bool, steps_per_execution: int) -
     import tensorflow as tf
 
     return tf.distribute.MirroredStrategy(devices).scope
+
+
+def _no_tpu() -> ParameterError:
+    return ParameterError("Keras 3 does not train on a TPU with TensorFlow: use --backend jax and 'av-sep[tpu]'")
 
 
 def _not_there(accelerator: str, backend: str, seen: list[str]) -> ParameterError:

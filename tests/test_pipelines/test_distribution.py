@@ -38,6 +38,20 @@ def test_unknown_names(options, words):
         choose_backend(*options)
 
 
+def test_an_accelerator_that_nobody_knows_is_not_a_cpu():
+    with pytest.raises(ParameterError, match="among auto, cpu, gpu, tpu. Received: 'banana'"):
+        open_devices("banana", batch_size=8)
+
+
+def test_a_tpu_is_not_a_cpu():
+    """Whichever backend Keras has, this machine has none."""
+    import keras
+
+    words = "--backend jax" if keras.backend.backend() == "tensorflow" else "Expected a tpu, but jax sees only"
+    with pytest.raises(ParameterError, match=words):
+        open_devices("tpu", batch_size=8)
+
+
 def test_a_gpu_that_is_not_there():
     import tensorflow as tf
 
