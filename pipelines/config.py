@@ -94,7 +94,8 @@ class SeparateConfig:
             `pipelines.witnesses.default_witnesses` names, sound adding to what is seen where anything is.
         model: name of a packaged model or path of a `.keras` file; one of a joint model looks as well.
         detector: as `pipelines.joint.files.open_detector` takes it; None for the joint model's own eyes, or "embedded".
-        threshold: confidence in [0, 1] that a seen instrument must reach; None for the detector's own.
+        threshold: confidence in [0, 1] that a seen instrument must reach; None for
+            `vision.labels.DEFAULT_THRESHOLD`, whatever the detector.
         frames_per_second: pictures looked at per second of video.
         gate_rests: silence stems where the sound says that their player rests; networks only.
         file_format: "wav", "flac" or "mp3".
@@ -127,7 +128,8 @@ class AnnotateConfig:
 
     Attributes:
         detector: as `pipelines.joint.files.open_detector` takes it.
-        threshold: confidence in [0, 1] that an instrument must reach; None for the detector's own.
+        threshold: confidence in [0, 1] that an instrument must reach; None for
+            `vision.labels.DEFAULT_THRESHOLD`, whatever the detector.
         frames_per_second: pictures taken per second of video.
         labels: who says what plays: "video", or "both" for eyes and ears where there is sound; boxes and players are
             the picture's in any case.

@@ -21,7 +21,7 @@ def export(model: Path | str, output: Path | str, *, float16: bool = True, overw
         model: folder of a run, whose best model is taken, or a `.keras` file.
         output: the file to write.
         float16: store weights as float16, half the size; they are float32 again when loaded. It costs at most 0.05 % of
-            each weight.
+            each weight above 6e-5, and at most 3e-8 of those below.
         overwrite: replace an existing file.
 
     Returns:

@@ -32,7 +32,8 @@ class EvaluateConfig:
         witnesses: who detects labels, "video" or "both"; None for whom `separate` asks.
         gate_rests: silence networks' stems where the sound says that their player rests, as `separate` does.
         frames_per_second: pictures looked at per second of film.
-        threshold: confidence in [0, 1] that a seen instrument must reach; None for the detector's own.
+        threshold: confidence in [0, 1] that a seen instrument must reach; None for
+            `vision.labels.DEFAULT_THRESHOLD`, whatever the detector.
         num_examples: best, median and worst stems on the page: 3, or 0 for none.
         leave_out: names of tracks to leave out; the page says so.
         allow_problems: go on where tracks of the dataset cannot be used; the page lists them.

@@ -48,6 +48,25 @@ def test_float16_is_half_the_size_and_the_same_sound(run_folder, tmp_path):
     assert half.stat().st_size < 0.62 * full.stat().st_size < 0.5 * (run_folder / "best.keras").stat().st_size
 
 
+def test_float16_costs_no_more_than_is_said(tmp_path):
+    import keras
+
+    network = WaveUNet(("violin", "tuba"), num_levels=3, num_filters=16, context=False, conditioning="film")
+    rng = np.random.default_rng(7)
+    for variable in network.weights:
+        # Weights of all sizes, most of them so small that float16 has no bits left for them.
+        size = 10.0 ** rng.uniform(-10, 0, variable.shape)
+        variable.assign(size * rng.choice([-1, 1], variable.shape))
+    network.save(tmp_path / "full.keras")
+    half = keras.saving.load_model(export(tmp_path / "full.keras", tmp_path / "half.keras"), compile=False)
+    pairs = zip(network.get_weights(), half.get_weights(), strict=True)
+    full, cost = np.concatenate([[np.abs(one).ravel(), np.abs(other - one).ravel()] for one, other in pairs], axis=1)
+    small = full < 6e-5
+    assert 0 < cost[~small].max() and (cost[~small] <= 5e-4 * full[~small]).all() and cost[small].max() <= 3e-8
+    # The first bound alone would not hold.
+    assert (cost[small] > 5e-4 * full[small]).any()
+
+
 def test_settings_stay_inside(run_folder, tmp_path):
     with zipfile.ZipFile(export(run_folder, tmp_path / "model.keras")) as archive:
         assert json.loads(archive.read("train_config.json")) == {"recipe": "tiny"}
