@@ -92,7 +92,7 @@ class DeviceMixer:
         batch_size: examples in a batch.
 
     Raises:
-        ParameterError: for examples that are too long for exact positions (23 seconds at 22,050 Hz).
+        ParameterError: for examples that are too long for exact positions (about 20 seconds at 22,050 Hz).
     """
 
     config: MixingConfig

@@ -9,9 +9,11 @@ What it promises, for every model:
     * with a chunked model, memory does not grow with the length of the stream.
 
 Conventions: mixtures and blocks are float32 `[time, channels]`, label vectors `[num_sources]` in [0, 1] in the order
-of the model's `source_names`, estimates `[num_sources, time, channels]`. Channels are separated one by one.
+of the model's `source_names`, estimates `[num_sources, time, channels]`. Models that hear chunks hear one channel
+at a time, models of whole mixtures all of them.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,11 +21,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audio.level import working_gain
 from audio.activity import Activity
+from audio.level import working_gain
 from audio.resampling import StreamResampler
-from audio.separation_model import SeparationModel, WholeMixtureModel
 from audio.reweighting import Reweighter
+from audio.separation_model import SeparationModel, WholeMixtureModel
 from av_sep.errors import ParameterError
 
 # 131,072 output samples spend about half of the computation on context instead of nine tenths at 16,384.
@@ -149,6 +151,8 @@ class StreamSeparator(ABC):
         """
         # Not a generator itself, so that wrong arguments are told here and not at the first block.
         label_vector = self._validated(label_vector, sample_rate_hz)
+        if not 0 < gain < math.inf:
+            raise ParameterError(f"Expected a gain above 0. Received: gain={gain}")
         louder = blocks if gain == 1 else (np.asarray(block, np.float32) * np.float32(gain) for block in blocks)
         separated = self._stream(louder, label_vector, sample_rate_hz)
         names = [self.source_names[i] for i in self.active(label_vector)]
@@ -175,7 +179,7 @@ class StreamSeparator(ABC):
             )
         if not np.all((label_vector >= 0) & (label_vector <= 1)):
             raise ParameterError(f"Expected labels in [0, 1]. Received: {label_vector.tolist()}")
-        if not sample_rate_hz > 0:
+        if not 0 < sample_rate_hz < math.inf:
             raise ParameterError(f"Expected a positive sample rate in Hz. Received: sample_rate_hz={sample_rate_hz}")
         return label_vector
 
@@ -341,8 +345,11 @@ class _Queue:
 
 
 def validated_block(block: np.ndarray, num_channels: int | None) -> np.ndarray:
-    """A block as float32 `[time, channels]`; raises ParameterError for another shape and for samples that are none."""
-    block = np.asarray(block, np.float32)
+    """A block as float32 `[time, channels]`; raises ParameterError for another shape and for samples that are none.
+
+    It is a copy: parts of it wait for later blocks, and a source may fill one buffer again and again.
+    """
+    block = np.array(block, np.float32)
     if block.ndim != 2 or (num_channels is not None and block.shape[1] != num_channels):
         wanted = "channels" if num_channels is None else num_channels
         raise ParameterError(f"Expected blocks [time, {wanted}]. Received: shape {block.shape}")

@@ -144,6 +144,11 @@ class WaveUNet(SeparationNetwork):
 
 def _validate(options):
     require_source_names(options)
+    try:
+        keras.activations.get(options["output_activation"])
+    except ValueError as error:
+        activation = options["output_activation"]
+        raise ParameterError(f"Expected an activation of Keras. Received: output_activation={activation!r}") from error
     choices = {
         "upsampling": UPSAMPLING,
         "output": OUTPUTS,
@@ -180,7 +185,8 @@ def _separate(mixture, label_vector, options):
     features, skips = _contract(condition(mixture, "input"), options)
     features = condition(_convolve(features, options["num_levels"], "bottleneck", options), "bottleneck")
     features = _expand(features, skips, options)
-    cropped = CenterCropLike(name="crop_mixture")(mixture, features)
+    # What estimates are to add up to stays as exact as it came.
+    cropped = CenterCropLike(name="crop_mixture", dtype="float32")(mixture, features)
     features = condition(keras.layers.Concatenate(name="with_mixture")([features, cropped]), "output")
     return _predict(features, cropped, label_vector, options)
 
@@ -227,7 +233,7 @@ def _predict(features, mixture, label_vector, options):
         name="sources",
     )(features)
     if options["output_kernel_size"] > 1:
-        mixture = CenterCropLike(name="crop_to_sources")(mixture, predicted)
+        mixture = CenterCropLike(name="crop_to_sources", dtype="float32")(mixture, predicted)
     estimates = StackSources(num_predicted, name="stack", dtype="float32")(predicted)
     if options["output"] == "difference":
         estimates = AppendDifference(name="difference", dtype="float32")(estimates, mixture)

@@ -56,9 +56,9 @@ def learn(bank: SoloBank, options) -> np.ndarray:
     templates = []
     for seed, name in enumerate(URMP_13.names):
         rng = np.random.default_rng(seed)
-        frames = draw_frames(list(bank.lines[name].values()), options.frame_length, options.num_frames, rng)
+        frames = draw_frames(list(bank.solos(name).values()), options.frame_length, options.num_frames, rng)
         templates.append(learn_templates(frames, options.num_components, options.divergence, seed))
-        print(f"{name}: {frames.shape[1]} frames of {', '.join(bank.lines[name])}", flush=True)
+        print(f"{name}: {frames.shape[1]} frames of {', '.join(bank.solos(name))}", flush=True)
     return np.stack(templates)
 
 

@@ -18,7 +18,7 @@ def main(bank_dir: Path, output_dir: Path) -> None:
     """Writes config.json and weights.npz."""
     bank = open_bank(bank_dir, "train")
     spectra = [
-        average_power_spectrum([line / INT16_SCALE for line in bank.lines[name].values()], bank.sample_rate_hz)
+        average_power_spectrum([line / INT16_SCALE for line in bank.solos(name).values()], bank.sample_rate_hz)
         for name in URMP_13.names
     ]
     output_dir.mkdir(parents=True, exist_ok=True)
@@ -27,7 +27,7 @@ def main(bank_dir: Path, output_dir: Path) -> None:
         "class": "StaticWiener",
         "description": "static Wiener filters from each instrument's average spectrum: no learning, the floor to beat",
         "options": {"source_names": list(URMP_13.names), "sample_rate_hz": bank.sample_rate_hz},
-        "training": {"sources": {name: sorted(bank.lines[name]) for name in URMP_13.names}},
+        "training": {"sources": {name: sorted(bank.solos(name)) for name in URMP_13.names}},
     }
     (output_dir / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 

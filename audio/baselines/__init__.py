@@ -1,1 +1,3 @@
-"""The classics that every network is held against; each one is an `audio.separation_model.SeparationModel`."""
+"""The classics that every network is held against: models as in `audio.separation_model`, and oracles, which are told
+the answer.
+"""

@@ -66,12 +66,18 @@ def average_power_spectrum(waveforms: Sequence[np.ndarray], sample_rate_hz: int,
     """Average power spectrum `[num_bins]` over waveforms `[time]`, each counted alike, summing to 1 (Welch).
 
     Args:
-        waveforms: of any lengths, at least one.
+        waveforms: of any lengths, at least one; short ones are followed by silence.
         sample_rate_hz: of all of them.
         num_bins: from 0 to half the sample rate.
+
+    Raises:
+        ParameterError: for a silent waveform, which has no spectrum to count.
     """
     spectra = []
     for waveform in waveforms:
-        _, power = welch(waveform, sample_rate_hz, window="hann", nperseg=2 * (num_bins - 1), detrend=False)
+        if not np.any(waveform):
+            raise ParameterError("Expected waveforms that are not silent. Received: all samples 0")
+        padded = np.pad(waveform, (0, max(0, 2 * (num_bins - 1) - len(waveform))))
+        _, power = welch(padded, sample_rate_hz, window="hann", nperseg=2 * (num_bins - 1), detrend=False)
         spectra.append(power / power.sum())
     return np.mean(spectra, axis=0)

@@ -13,7 +13,7 @@ from keras import ops
 DECIBELS_PER_NEPER = 10 / math.log(10)
 # Keeps an all-silent example finite; it is -80 dB of one full-scale sample.
 SMALLEST_FLOOR = 1e-8
-# Of a reference that has a direction; the dust that converters leave in silence has less.
+# Of a reference that is not silent; the dust that converters leave in silence has less.
 SMALLEST_ENERGY = 1e-12
 
 
@@ -40,7 +40,8 @@ class NegativeSNR(keras.losses.Loss):
         reference_energy = _energy(reference)
         floor = _floor(reference_energy, self.floor_db)
         error_energy = _energy(reference - ops.cast(y_pred, "float32"))
-        return _mean_over_present(_ratio_db(error_energy + floor, reference_energy + floor), reference_energy > 0)
+        losses = _ratio_db(error_energy + floor, reference_energy + floor)
+        return _mean_over_present(losses, is_present(reference_energy))
 
     def get_config(self):
         return {"name": self.name, "reduction": self.reduction, "floor_db": self.floor_db}
@@ -71,7 +72,7 @@ class NegativeSISDR(keras.losses.Loss):
     def call(self, y_true, y_pred):
         reference, estimate = ops.cast(y_true, "float32"), ops.cast(y_pred, "float32")
         reference_energy, estimate_energy = _energy(reference), _energy(estimate)
-        present = reference_energy > 1e-8 * ops.sum(reference_energy, axis=1, keepdims=True) + SMALLEST_ENERGY
+        present = is_present(reference_energy)
         energy = ops.where(present, reference_energy, 1.0)
         direction = reference / ops.sqrt(energy)[:, :, None, None]
         aligned = ops.square(ops.sum(direction * estimate, axis=(2, 3))) / (estimate_energy + 1e-10 * energy)
@@ -89,6 +90,11 @@ class NegativeSISDR(keras.losses.Loss):
 def _energy(sources):
     """`[batch, num_sources, time, channels]` to `[batch, num_sources]`."""
     return ops.sum(ops.square(sources), axis=(2, 3))
+
+
+def is_present(reference_energy):
+    """Which references are not silent, by their energies `[batch, num_sources]`: less than 80 dB below all together."""
+    return reference_energy > 1e-8 * ops.sum(reference_energy, axis=1, keepdims=True) + SMALLEST_ENERGY
 
 
 def _floor(reference_energy, floor_db):

@@ -86,7 +86,9 @@ def _validated(reference, estimate):
         raise ParameterError("Expected finite samples. Received: NaN or infinity")
     if not np.any(reference):
         raise ParameterError("A silent reference makes the ratio undefined: leave it out. Received: all samples 0")
-    return reference, estimate
+    # Ratios stay; squares of very small samples would vanish.
+    peak = np.max(np.abs(reference))
+    return reference / peak, estimate / peak
 
 
 def _ratio_db(signal: float, distortion: float) -> float:

@@ -3,6 +3,7 @@
 Folders and patterns may be anything that TensorFlow's file system reaches, gs:// included.
 """
 
+import fnmatch
 import json
 import struct
 from collections.abc import Iterator, Mapping, Sequence
@@ -54,12 +55,20 @@ def list_shards(location: str, split: str = "train") -> ShardList:
         if tf.io.gfile.exists(f"{location}/{MANIFEST}"):
             return _listed(location, split)
         pattern = f"{location}/{split}-*.tfrecord" if tf.io.gfile.isdir(location) else location
-        files = tuple(sorted(tf.io.gfile.glob(pattern)))
+        files = tuple(sorted(_matches(location, pattern)))
     except tf.errors.OpError as error:
         raise MediaError(f"Cannot look for records at {location}: {one_line(error)}") from error
     if not files:
         raise MediaError(f"Expected TFRecord files (made by `av-sep prepare`). Received: {pattern}, which matches none")
     return ShardList(files)
+
+
+def _matches(location: str, pattern: str) -> list[str]:
+    if pattern == location:
+        return tf.io.gfile.glob(pattern)
+    # Names of folders may hold what means something in a pattern.
+    names = fnmatch.filter(tf.io.gfile.listdir(location), pattern.rpartition("/")[2])
+    return [f"{location}/{name}" for name in names]
 
 
 def require_whole(shards: ShardList) -> None:

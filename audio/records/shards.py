@@ -122,6 +122,7 @@ def check_first_record(file: str, spec: RecordSpec) -> None:
     for _, example in _read(file):
         _checked_features(example, spec, f"record 0 of {shown(file)}")
         return
+    raise MediaError(f"Expected a TFRecord file with records. Received: {shown(file)}, which holds none")
 
 
 def _examples(path: Path) -> Iterator[tuple[int, tf.train.Example]]:

@@ -91,9 +91,12 @@ class PlayerPool:
 
 
 def draw_pool(bank: SoloBank, config: WindowConfig, *, seed: int, num_players: int) -> PlayerPool:
-    """A pool of `num_players` players of every instrument that the bank has."""
+    """A pool of `num_players` players of every instrument that the bank has solos of.
+
+    Lines of ensembles are left out: who is silent in a passage would be labelled as playing.
+    """
     waveforms = {}
-    for number, name in enumerate(sorted(bank.lines)):
+    for number, name in enumerate(sorted(name for name in bank.lines if bank.solos(name))):
         rngs = (np.random.default_rng((seed, number, player)) for player in range(num_players))
         waveforms[name] = np.stack([draw_player(bank, name, config, rng).astype(np.float16) for rng in rngs])
     return PlayerPool(bank.sample_rate_hz, waveforms)
@@ -150,7 +153,7 @@ def keep_a_stretch(
 
 def draw_player(bank: SoloBank, instrument: str, config: WindowConfig, rng: np.random.Generator) -> np.ndarray:
     """A stretch of one instrument, float32 `[time]` at unit RMS, with a pitch shift and a colour of its own."""
-    lines = bank.lines[instrument]
+    lines = bank.solos(instrument)
     lengths = np.array([len(line) for line in lines.values()], np.float64)
     # The square root keeps a small library audible beside a large one.
     source = rng.choice(list(lines), p=np.sqrt(lengths) / np.sqrt(lengths).sum())

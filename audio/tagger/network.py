@@ -80,7 +80,9 @@ class InstrumentTagger(keras.Model):
         # === Functional model ===
         waveform = keras.Input((window_samples,), name="waveform")
         candidates = keras.Input((len(options["instruments"]),), name="candidates")
-        picture = LogMelPicture(sample_rate_hz, frame_length, hop_length, num_mels, name="picture")(waveform)
+        # Decibels of quiet bands are lost in half precision.
+        draw = LogMelPicture(sample_rate_hz, frame_length, hop_length, num_mels, name="picture", dtype="float32")
+        picture = draw(waveform)
         inputs = {"waveform": waveform, "candidates": candidates}
         super().__init__(inputs=inputs, outputs=_classify(picture, candidates, options), name=name)
 

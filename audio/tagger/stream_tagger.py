@@ -5,7 +5,7 @@ The rule, and why it is so:
 1. The recording is heard in windows of the network's length, each beginning half a window after the one before, the
    last one ending with the recording. What is shorter than a window is repeated until it fills one.
 2. A window whose level is below -70 dBFS says nothing: neither that an instrument plays nor that it does not.
-3. Channels are summed; where that cancels most of a window (channels out of phase), its loudest channel is heard.
+3. Channels are averaged; where that cancels most of a window (channels out of phase), its loudest channel is heard.
 4. A window's logits become confidences by a temperature and a bias per instrument, measured on sounds that the network
    was not trained on (see the model card).
 5. Over the recording an instrument gets the mean of its best `TOP_FRACTION` of sounding windows: a player who rests
@@ -18,6 +18,7 @@ Memory does not grow with the recording: of the confidences so far only a histog
 activity keeps 13 numbers for each 0.8 s.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -97,7 +98,7 @@ class StreamTagger:
         """Hears a stream; how it is cut into blocks does not matter.
 
         Args:
-            blocks: `[time, channels]` of any lengths, finite, any level.
+            blocks: `[time, channels]` of any lengths, finite; see rule 2 for what is too soft to be heard.
             sample_rate_hz: of the stream.
             candidates: the instruments that can play, by name; None where nothing is known.
 
@@ -158,7 +159,7 @@ class StreamTagger:
         self, blocks: Iterable[np.ndarray], sample_rate_hz: float, hop: int
     ) -> Iterator[tuple[int, np.ndarray]]:
         """Where windows begin and they `[window_samples, channels]`, in samples at the network's rate: rule 1."""
-        if not sample_rate_hz > 0:
+        if not 0 < sample_rate_hz < math.inf:
             raise ParameterError(f"Expected a positive sample rate in Hz. Received: sample_rate_hz={sample_rate_hz}")
         length, rate = self.network.options["window_samples"], self.network.options["sample_rate_hz"]
         cutter = None

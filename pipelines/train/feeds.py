@@ -168,7 +168,8 @@ class RecordsFeed:
 
     def __init__(self, config: TrainConfig, location: str, output_samples: int):
         spec = list_shards(location, "train").spec
-        assert spec is not None
+        if spec is None:
+            raise ParameterError(f"Expected a folder with the manifest of `av-sep prepare`. Received: {location}")
         require_rate(config, spec.sample_rate_hz)
         if tuple(config.model["source_names"]) != spec.source_names:
             raise ParameterError(

@@ -30,7 +30,18 @@ def test_how_the_recording_is_cut_into_blocks_does_not_matter():
     assert working_gain([music[:1], music[1:950], music[950:]]) == working_gain([music]) == 1
 
 
-@pytest.mark.parametrize("blocks", ([], [np.zeros((100, 2))], [np.full((10, 1), np.nan)], [np.full((10, 1), np.inf)]))
+WITHOUT_LEVEL = (
+    [],
+    [np.zeros((100, 2))],
+    [np.full((10, 1), np.nan)],
+    [np.full((10, 1), np.inf)],
+    # What no gain in single precision makes audible.
+    [np.full((100, 1), 1e-42, np.float32)],
+    [np.full((100, 1), 1e-60)],
+)
+
+
+@pytest.mark.parametrize("blocks", WITHOUT_LEVEL)
 def test_what_has_no_level_is_left_alone(blocks):
     assert working_gain(blocks) == 1
 

@@ -121,6 +121,17 @@ def test_absent_and_exactly_silent_source_changes_no_other_loss(name, references
 
 
 @EVERY_LOSS
+def test_dust_that_converters_leave_in_silence_changes_nothing(name, rng, references, estimates):
+    silence = np.zeros_like(references[:, :2])
+    dust = (1e-9 * rng.normal(size=silence.shape)).astype(np.float32)
+    clean, dusty = (
+        float(short_loss(name)(np.concatenate([references, rest], 1), np.concatenate([estimates, silence], 1)))
+        for rest in (silence, dust)
+    )
+    assert dusty == pytest.approx(clean, rel=1e-4)
+
+
+@EVERY_LOSS
 def test_half_precision_inputs_are_measured_in_full(name, references, estimates):
     rounded = tf.cast(estimates, "bfloat16")
     expected = float(short_loss(name)(references, tf.cast(rounded, "float32")))

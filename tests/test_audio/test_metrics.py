@@ -162,3 +162,11 @@ def test_improvement_refuses_what_its_metric_refuses(improvement, metric):
     for estimate, mixture in ((np.nan * sound, sound), (sound, np.nan * sound)):
         with pytest.raises(ParameterError, match="finite samples. Received: NaN or infinity"):
             improvement(sound, estimate, mixture)
+
+
+@pytest.mark.parametrize("factor", (1e-170, 1e150))
+def test_scores_do_not_depend_on_the_unit(rng, factor):
+    reference = rng.normal(size=(500, 1))
+    estimate = reference + 0.1 * rng.normal(size=(500, 1))
+    for metric in (sdr, si_sdr):
+        assert metric(factor * reference, factor * estimate) == pytest.approx(metric(reference, estimate), abs=1e-9)

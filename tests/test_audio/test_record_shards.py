@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from audio.records import RecordSpec, check_shard, read_records, track_records, write_shard
 from audio.records.prepared import list_shards, require_whole
+from audio.records.shards import check_first_record
 from av_sep.errors import MediaError, ParameterError
 
 SPEC = RecordSpec("compact", ("violin", "flute", "tuba"), ("vn", "fl", "tba"), 16000, stretch_samples=500)
@@ -221,6 +222,19 @@ def test_folder_without_manifest_and_patterns_are_listed_by_name(prepared):
     assert list_shards(f"{prepared}/train-*").files == expected
     assert list_shards(expected[1]).files == expected[1:]
     require_whole(list_shards(f"{prepared}/*.tfrecord"))
+
+
+def test_a_folder_s_name_is_no_pattern(tmp_path, rng):
+    folder = tmp_path / "urmp [22k]*"
+    folder.mkdir()
+    write_shard(folder / "train-00000-of-00001.tfrecord", records_of(rng, num_samples=600))
+    assert list_shards(str(folder), "train").files == (f"{folder}/train-00000-of-00001.tfrecord",)
+
+
+def test_an_empty_shard_has_no_first_record(tmp_path):
+    (tmp_path / "train-00000-of-00001.tfrecord").touch()
+    with pytest.raises(MediaError, match="train-00000-of-00001.tfrecord, which holds none"):
+        check_first_record(str(tmp_path / "train-00000-of-00001.tfrecord"), SPEC)
 
 
 def test_shard_cut_between_records_is_found_by_the_manifest(prepared):

@@ -446,3 +446,28 @@ def test_activity_of_others_is_refused_at_once(model):
         Separator(model).stream([], ALL, MODEL_RATE, activity=activity)
     with pytest.raises(ParameterError, match="Expected instruments that were listened for"):
         Separator(model).stream([], np.array([1, 0, 0], np.float32), MODEL_RATE, activity=activity)
+
+
+def test_a_source_may_fill_one_buffer_again_and_again(model, rng):
+    mixture = sound(rng, 40_000)
+
+    def refilled():
+        buffer = np.zeros((1000, 1), np.float32)
+        for start in range(0, len(mixture), 1000):
+            buffer[:] = mixture[start : start + 1000]
+            yield buffer
+
+    blocks = list(Separator(model).stream(refilled(), ALL, MODEL_RATE))
+    np.testing.assert_array_equal(np.concatenate([block.mixture for block in blocks]), mixture)
+
+
+@pytest.mark.parametrize("rate_hz", (0, -1, float("inf"), float("nan")))
+def test_a_rate_that_is_none_is_refused(model, rng, rate_hz):
+    with pytest.raises(ParameterError, match="positive sample rate"):
+        Separator(model).separate(sound(rng, 2000), ALL, rate_hz)
+
+
+@pytest.mark.parametrize("gain", (0, -1, float("inf"), float("nan")))
+def test_a_gain_that_is_none_is_refused(model, rng, gain):
+    with pytest.raises(ParameterError, match="gain above 0"):
+        Separator(model).stream([sound(rng, 2000)], ALL, MODEL_RATE, gain=gain)

@@ -177,3 +177,18 @@ def test_network_learns_what_only_candidates_tell(tiny, rng):
     losses = [float(tiny.train_on_batch(told(waveforms, labels), labels)) for _ in range(40)]
     # Without candidates nobody can do better than log 2 for two of the three.
     assert losses[-1] < 0.15 < 2 / 3 * np.log(2) < losses[0] + 0.1
+
+
+def test_the_picture_is_drawn_in_full_precision(rng):
+    waveform = (0.1 * rng.normal(size=(1, 8192))).astype(np.float32)
+    options = {"window_samples": 8192, "filters": (4, 4), "dense_units": 4}
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        half = InstrumentTagger(("violin", "tuba"), **options)
+    finally:
+        keras.config.set_dtype_policy(before)
+    full = InstrumentTagger(("violin", "tuba"), **options)
+    pictures = [np.asarray(network.get_layer("picture")(waveform)) for network in (half, full)]
+    assert pictures[0].dtype == np.float32
+    np.testing.assert_array_equal(*pictures)

@@ -46,6 +46,16 @@ def bank(tmp_path_factory):
     return open_bank(root, "train")
 
 
+def test_ensembles_lend_no_silent_players(bank):
+    """Their lines are the longest by far, and mostly silent."""
+    passages = {name: np.zeros(200_000, np.int16) for name in NAMES}
+    lines = {name: {**bank.lines.get(name, {}), "ensembles": passages[name]} for name in NAMES}
+    pool = draw_pool(SoloBank(RATE_HZ, lines), WindowConfig(NUM_SAMPLES, **PLAIN), seed=1, num_players=20)
+    assert sorted(pool.waveforms) == ["cello", "flute", "oboe"]
+    for players in pool.waveforms.values():
+        np.testing.assert_allclose(np.sqrt(np.mean(players.astype(np.float32) ** 2, axis=1)), 1, rtol=0.01)
+
+
 def test_labels_name_exactly_the_instruments_that_sound(bank):
     config = WindowConfig(NUM_SAMPLES, num_instruments_weights=(0.2, 0.3, 0.3, 0.2), **PLAIN)
     pool = draw_pool(bank, config, seed=1, num_players=6)

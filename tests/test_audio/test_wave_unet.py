@@ -148,8 +148,13 @@ def test_half_precision_network_gives_full_precision_estimates(make_network, mix
         keras.config.set_dtype_policy(before)
     estimates = np.asarray(network({"mixture": mixture, "label_vector": np.ones((3, 3))}))
     assert estimates.dtype == np.float32
-    np.testing.assert_allclose(estimates.sum(axis=1), middle(mixture), rtol=0, atol=0.01)
+    np.testing.assert_allclose(estimates.sum(axis=1), middle(mixture), rtol=0, atol=1e-6)
     np.testing.assert_allclose(plain({"mixture": mixture}), full, rtol=0, atol=0.1)
+
+
+def test_an_activation_that_is_none_is_refused(make_network):
+    with pytest.raises(ParameterError, match="Expected an activation of Keras. Received: output_activation='tahn'"):
+        make_network(output_activation="tahn")
 
 
 def test_with_context_copies_weights_and_options(make_network):

@@ -129,3 +129,16 @@ def test_packaged_filters_lose_nothing_whoever_plays(rng):
     for _ in range(5):
         labels = rng.permutation([1, 1, 1] + [0] * (len(model.source_names) - 3))
         np.testing.assert_allclose(model.filters(labels).sum(axis=0), delta, rtol=0, atol=1e-9)
+
+
+def test_average_spectrum_takes_waveforms_of_any_lengths(rng):
+    long, short = rng.normal(size=5000), rng.normal(size=300)
+    both = average_power_spectrum([long, short], RATE)
+    assert both.shape == (513,) and both.sum() == pytest.approx(1)
+    alone = [average_power_spectrum([waveform], RATE) for waveform in (long, np.pad(short, (0, 724)))]
+    np.testing.assert_allclose(both, np.mean(alone, axis=0))
+
+
+def test_silence_has_no_average_spectrum():
+    with pytest.raises(ParameterError, match="not silent"):
+        average_power_spectrum([np.ones(2000), np.zeros(2000)], RATE)
