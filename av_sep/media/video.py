@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -14,6 +14,7 @@ from av_sep.media.ffmpeg import FfmpegProcess, media_input, with_common_start
 from av_sep.media.probe import MediaHeaders, read_headers, require_pictures, with_size_shown
 from av_sep.types import MediaInfo, VideoFrame
 
+_MOST_PER_SECOND = 10**6
 # Rounded exactly and with full colour resolution, so that a picture does not depend on the processor or on odd widths.
 _SCALE_FLAGS = "bicubic+accurate_rnd+full_chroma_int"
 
@@ -38,16 +39,26 @@ def video_frames(
 
     Raises:
         MediaError: for a file that cannot be opened or has no video; while iterating, for one that is damaged or cut
-        off. ParameterError: for a rate or height that is not positive.
+        off. ParameterError: for a height below 1, and for a rate as `frame_rate`.
     """
-    if not (math.isfinite(frames_per_second) and frames_per_second > 0):
-        raise ParameterError(f"Expected frames_per_second above 0. Received: {frames_per_second}")
+    rate = frame_rate(frames_per_second)
     if max_height is not None and max_height < 1:
         raise ParameterError(f"Expected max_height of at least 1. Received: {max_height}")
     headers = read_headers(path)
     require_pictures(headers.info)
-    rate = Fraction(frames_per_second).limit_denominator(10**6)
     return _stream(headers, rate, *_picture_size(with_size_shown(headers.info), max_height))
+
+
+def frame_rate(frames_per_second: float) -> Fraction:
+    """The rate as ffmpeg is told it, in whole numbers.
+
+    Raises:
+        ParameterError: for a rate below one picture in a million seconds or above a million in one; ffmpeg's clocks
+        hold no more.
+    """
+    if not 1 / _MOST_PER_SECOND <= frames_per_second <= _MOST_PER_SECOND:
+        raise ParameterError(f"Expected frames_per_second from 0.000001 to 1000000. Received: {frames_per_second}")
+    return Fraction(frames_per_second).limit_denominator(_MOST_PER_SECOND)
 
 
 def _picture_size(info: MediaInfo, max_height: int | None) -> tuple[int, int]:
@@ -73,12 +84,36 @@ def _pictures(info: MediaInfo, rate: Fraction, width: int, height: int) -> Any:
 
 
 def _stream(headers: MediaHeaders, rate: Fraction, width: int, height: int) -> Generator[VideoFrame, None, None]:
-    num_bytes = width * height * 3
     num_frames = 0
     with FfmpegProcess(_pictures(headers.info, rate, width, height)) as process:
-        while len(data := process.stdout.read(num_bytes)) == num_bytes:
+        for data in _until_the_end(headers, rate, _contents(process, width * height * 3)):
             # A copy, so that the picture may be drawn on.
             picture = np.frombuffer(data, np.uint8).reshape(height, width, 3).copy()
             yield VideoFrame(float(num_frames / rate), picture)
             num_frames += 1
         require_whole(headers, "pictures", float(num_frames / rate), process)
+
+
+def _contents(process: FfmpegProcess, num_bytes: int) -> Iterator[bytes]:
+    """Picture by picture, whole ones only."""
+    while len(data := process.stdout.read(num_bytes)) == num_bytes:
+        yield data
+
+
+def _until_the_end(headers: MediaHeaders, rate: Fraction, contents: Iterable[bytes]) -> Iterator[bytes]:
+    """The same without the copies of the last picture after the end that the file states, if it does.
+
+    ffmpeg shows the last picture for as long as it believes it lasts. Where pictures are not stored in the order of
+    their times, as in most H.264, it takes that from another one, and at a variable rate that may be anything. Copies
+    only: a file that goes on after the end it states is given whole.
+    """
+    is_stated = headers.info.duration_seconds > 0 and not headers.duration_is_estimate
+    end_seconds = headers.info.duration_seconds if is_stated else math.inf
+    last, num_given, num_held = b"", 0, 0
+    for data in contents:
+        if num_given and (num_given + num_held) / rate >= end_seconds and data == last:
+            num_held += 1
+            continue
+        yield from [last] * num_held
+        yield data
+        last, num_given, num_held = data, num_given + num_held + 1, 0

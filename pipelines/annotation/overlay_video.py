@@ -8,7 +8,6 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 
 import ffmpeg
@@ -18,6 +17,7 @@ from av_sep.errors import MediaError
 from av_sep.media import video_frames
 from av_sep.media.ffmpeg import FfmpegProcess, file_url
 from av_sep.media.files import shown
+from av_sep.media.video import frame_rate
 from av_sep.types import Detection, SeenPlayer
 from pipelines.annotation.content import Annotation
 from pipelines.look import MAX_FRAME_HEIGHT
@@ -41,7 +41,7 @@ def write_overlay_video(path: Path, annotation: Annotation, progress: Progress) 
     Raises:
         MediaError: for a video that cannot be read, or where ffmpeg cannot write the film.
     """
-    rate = Fraction(annotation.frames_per_second).limit_denominator(10**6)
+    rate = frame_rate(annotation.frames_per_second)
     width, height = annotation.sighting.size
     source = ffmpeg.input(
         "pipe:", format="rawvideo", pix_fmt="rgb24", s=f"{width}x{height}", r=f"{rate.numerator}/{rate.denominator}"

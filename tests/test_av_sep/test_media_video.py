@@ -90,6 +90,30 @@ def test_variable_frame_rates_keep_their_times(tmp_path):
     assert numbers(frames) == [max(i for i in kept if i <= 5 * k) for k in range(10)]
 
 
+@pytest.mark.parametrize("sound", [(), ("-f", "lavfi", "-i", "sine=440:duration=60")])
+def test_slides_do_not_outlast_the_file(tmp_path, sound):
+    # Those of the numbered pictures, one a second, that are shown at 0, 1 and 50 s; B-frames are stored out of order.
+    numbered = f"nullsrc=s={WIDTH}x{HEIGHT}:r=1:d=51,format=gbrp,geq=r=20+4*N:g=20+4*N:b=20+4*N"
+    choice = ("-vf", "select=eq(n\\,0)+eq(n\\,1)+eq(n\\,50)", "-fps_mode", "vfr")
+    encoder = ("-c:v", "libx264", "-x264-params", "bframes=2:b-adapt=0:scenecut=0:qp=4", "-pix_fmt", "yuv444p")
+    run_ffmpeg("-f", "lavfi", "-i", numbered, *sound, *choice, *encoder, tmp_path / "slides.mp4")
+    num_seconds = round(probe(tmp_path / "slides.mp4").duration_seconds)
+    assert num_seconds == (60 if sound else 51)
+    assert numbers(video_frames(tmp_path / "slides.mp4")) == [0] + [1] * 49 + [50] * (num_seconds - 50)
+
+
+def test_a_file_that_goes_on_after_the_end_it_states_is_given_whole(numbered, tmp_path):
+    path = tmp_path / "modest.mp4"
+    data = bytearray(numbered["mp4"].read_bytes())
+    # Durations in the film's header, its track's and its media's: ISO 14496-12, 8.2.2, 8.3.2 and 8.4.2.
+    for name, offset in ((b"mvhd", 20), (b"tkhd", 24), (b"mdhd", 20)):
+        start = data.index(name) + offset
+        data[start : start + 4] = struct.pack(">I", struct.unpack(">I", data[start : start + 4])[0] // 2)
+    path.write_bytes(data)
+    assert probe(path).duration_seconds < 2.0
+    assert numbers(video_frames(path, frames_per_second=FPS)) == list(range(NUM_PICTURES))
+
+
 @pytest.mark.parametrize("suffix", ["mkv", "mp4"])
 def test_odd_sized_pictures_are_exact_and_in_rgb(tmp_path, suffix):
     noise = np.random.default_rng(0).integers(0, 256, (3, HEIGHT, WIDTH, 3)).astype(np.uint8)
@@ -253,9 +277,9 @@ def test_leaving_early_ends_ffmpeg(numbered):
     assert number_of_children() == before
 
 
-@pytest.mark.parametrize("frames_per_second", [0, -1.0, float("nan"), float("inf")])
-def test_the_rate_must_be_positive(numbered, frames_per_second):
-    with pytest.raises(ParameterError, match="frames_per_second above 0. Received"):
+@pytest.mark.parametrize("frames_per_second", [0, -1.0, 1e-7, 1e7, float("nan"), float("inf")])
+def test_the_rate_must_be_one_that_ffmpeg_can_count_with(numbered, frames_per_second):
+    with pytest.raises(ParameterError, match="frames_per_second from 0.000001 to 1000000. Received"):
         video_frames(numbered["mp4"], frames_per_second=frames_per_second)
 
 
