@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Trains recipes one after the other on one GPU, from a packed bank, with JAX alone: no TensorFlow, no records.
 #
-#     python3 -m pip install 'jax[cuda12]' keras numpy scipy soundfile soxr click pandas h5py
+#     python3 -m pip install 'jax[cuda12]' keras numpy scipy soundfile soxr click pandas h5py tqdm
 #     BANK=packed OUT=runs MINUTES=60 examples/train_on_gpu.sh RECIPE RECIPE ...
 #
 # Killed, preempted? The same command goes on from the last checkpoints; finished runs are left as they are.
@@ -9,6 +9,7 @@
 # networks, a bank of tones):
 #
 #     REHEARSE=1 OUT=/tmp/rehearsal examples/train_on_gpu.sh
+# The exit status is 1 where a recipe failed; the others were trained all the same.
 #
 # BANK      folder from benchmarks/pack_bank.py, at the recipes' sample rate
 # OUT       gets <recipe>/{best,last}.keras, history.csv, config.json, and logs
@@ -117,14 +118,21 @@ kill_at_checkpoint() {
     wait $job 2> /dev/null || true
 }
 
+num_failed=0
+failed() {
+    echo "$1: failed" >&2
+    num_failed=$((num_failed + 1))
+}
+
 for recipe in "${RECIPES[@]}"; do
     # One recipe's failure must not leave the GPU idle for the others.
-    settings=$(plan "$recipe") || { echo "$recipe: failed" >&2; continue; }
+    settings=$(plan "$recipe") || { failed "$recipe"; continue; }
     echo "$recipe: $settings"
     if [ -n "${REHEARSE:-}" ] && [ "$recipe" = "${RECIPES[0]}" ] && [ ! -e "$OUT/$recipe/last.keras" ]; then
         kill_at_checkpoint "$recipe" $settings
         echo "$recipe: killed after $(($(wc -l < "$OUT/$recipe/history.csv") - 1)) epoch(s), now going on"
     fi
-    train "$recipe" "$OUT/$recipe" $settings 2>&1 | tee -a "$OUT/$recipe.log" || echo "$recipe: failed" >&2
+    train "$recipe" "$OUT/$recipe" $settings 2>&1 | tee -a "$OUT/$recipe.log" || failed "$recipe"
     [ ! -e "$OUT/$recipe/history.csv" ] || tail -n 1 "$OUT/$recipe/history.csv"
 done
+[ "$num_failed" -eq 0 ] || { echo "$num_failed of ${#RECIPES[@]} recipes failed" >&2; exit 1; }
