@@ -64,15 +64,35 @@ def open_bank(directory: Path, split: str = "train") -> SoloBank:
     """Opens one split of a bank.
 
     Raises:
-        MediaError: if the folder is not a bank or the split is empty.
+        MediaError: if the folder is not a bank, the split is empty, or a file is damaged.
     """
     index = Path(directory) / "bank.json"
     if not index.is_file():
         raise MediaError(f"Expected a bank of solo lines with a bank.json; make one first. Received: {directory}")
-    sample_rate_hz = json.loads(index.read_text())["sample_rate_hz"]
+    sample_rate_hz = _read_rate(index)
     lines: dict[str, dict[str, np.ndarray]] = {}
     for path in sorted((Path(directory) / split).glob("*/*.npy")):
-        lines.setdefault(path.parent.name, {})[path.stem] = np.load(path, mmap_mode="r")
+        lines.setdefault(path.parent.name, {})[path.stem] = _map_line(path)
     if not lines:
         raise MediaError(f"Expected solo lines under {directory}/{split}/<instrument>/<source>.npy. Received: none")
     return SoloBank(sample_rate_hz, lines)
+
+
+def _read_rate(index: Path) -> int:
+    try:
+        sample_rate_hz = json.loads(index.read_text())["sample_rate_hz"]
+        if sample_rate_hz > 0:
+            return sample_rate_hz
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise MediaError(f"Expected a bank.json with a sample_rate_hz. Received: {index}, which is damaged") from error
+    raise MediaError(f"Expected a sample_rate_hz above 0. Received: {sample_rate_hz} in {index}")
+
+
+def _map_line(path: Path) -> np.ndarray:
+    try:
+        line = np.lib.format.open_memmap(path, mode="r")
+    except (OSError, ValueError) as error:
+        raise MediaError(f"Expected a line of a bank. Received: {path}, which is damaged") from error
+    if line.dtype != np.int16 or line.ndim != 1 or not len(line):
+        raise MediaError(f"Expected a line int16 [time]. Received: {line.dtype} {list(line.shape)} in {path}")
+    return line

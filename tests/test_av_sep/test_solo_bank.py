@@ -80,6 +80,40 @@ def test_folders_that_are_no_bank_are_refused(tmp_path):
         open_bank(tmp_path, "heldout")
 
 
+@pytest.mark.parametrize(
+    "index", ("", '{"sample_rate_hz": 80', "{}", "[]", '{"sample_rate_hz": "8000"}', '{"sample_rate_hz": 0}')
+)
+def test_a_damaged_list_of_files_is_refused_in_one_line(line, tmp_path, index):
+    (tmp_path / "train" / "oboe").mkdir(parents=True)
+    np.save(tmp_path / "train" / "oboe" / "one.npy", line)
+    (tmp_path / "bank.json").write_text(index)
+    with pytest.raises(MediaError, match="Expected a .*sample_rate_hz.* Received: .*bank.json") as caught:
+        open_bank(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_line_is_refused_in_one_line(line, tmp_path):
+    path = tmp_path / "train" / "oboe" / "one.npy"
+    path.parent.mkdir(parents=True)
+    (tmp_path / "bank.json").write_text(json.dumps({"sample_rate_hz": 8000}))
+    np.save(path, line)
+    whole = path.read_bytes()
+    for content in (b"", whole[:4], whole[:50], whole[:-1], b"PK\3\4" + whole):
+        path.write_bytes(content)
+        with pytest.raises(MediaError, match="Expected a line of a bank. Received: .*one.npy, which is damaged"):
+            open_bank(tmp_path)
+
+
+@pytest.mark.parametrize(("dtype", "shape"), ((np.float32, (37,)), (np.int16, (37, 2)), (np.int16, ())))
+def test_lines_of_another_kind_are_refused(tmp_path, dtype, shape):
+    path = tmp_path / "train" / "oboe" / "one.npy"
+    path.parent.mkdir(parents=True)
+    (tmp_path / "bank.json").write_text(json.dumps({"sample_rate_hz": 8000}))
+    np.save(path, np.ones(shape, dtype))
+    with pytest.raises(MediaError, match=r"Expected a line int16 \[time\]. Received: .*one.npy"):
+        open_bank(tmp_path)
+
+
 def test_sources_are_split_whole_and_minutes_shared_by_size(bank_script, notes_folder):
     jobs = {job.source: job for job in bank_script.sample_jobs(notes_folder, 6.0, {"kept_out"})}
     splits = {name: job.split for name, job in jobs.items()}
