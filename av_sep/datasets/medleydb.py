@@ -157,7 +157,7 @@ def _read_metadata(path: Path) -> dict[str, Any]:
 
     try:
         metadata = yaml.safe_load(path.read_bytes())
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: what looks like a date and is none
         raise MediaError(f"Expected YAML ({' '.join(str(error).split())}). Received: {shown(path)}") from error
     stems = metadata.get("stems") if isinstance(metadata, dict) else None
     if not isinstance(stems, dict) or not stems or not all(isinstance(stem, dict) for stem in stems.values()):

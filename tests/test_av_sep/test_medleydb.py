@@ -173,6 +173,7 @@ def test_a_missing_stem_is_a_problem_and_other_oddities_are_remarks(tmp_path):
         (None, "A_One_METADATA.yaml is missing: nobody knows what the stems are"),
         ("stems: [", "Expected YAML (while parsing"),
         ("a: \udcff", "Expected YAML"),
+        ("date: 2014-13-45\nstems: {S01: {filename: a.wav, instrument: cello}}", "Expected YAML (month must"),
         ("just words", "Expected metadata with stems: S01: {instrument, filename}"),
         ("stems: {S01: violin}", "Expected metadata with stems: S01: {instrument, filename}"),
         ("stems: {S01: {instrument: violin}}", "Expected a filename for the stem S01 in the metadata. Received: none"),
