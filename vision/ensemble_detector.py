@@ -61,7 +61,8 @@ class EnsembleDetector(InstrumentDetector):
             raise ParameterError(f"Expected detectors of one taxonomy. Received: {received}")
         self.detectors = tuple(detectors)
         self.taxonomy = detectors[0].taxonomy
-        self.lookalikes = tuple(dict.fromkeys(pair for detector in detectors for pair in detector.lookalikes))
+        pairs = dict.fromkeys(pair for detector in detectors for pair in detector.lookalikes)
+        self.lookalikes = tuple(pair for pair in pairs if set(pair) <= set(self.taxonomy.names))
         # Bool [num_detectors, num_instruments].
         self._knows = np.array(
             [np.isin(self.taxonomy.names, detector.visible_instruments()) for detector in self.detectors]

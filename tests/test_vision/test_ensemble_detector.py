@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from av_sep.errors import ParameterError
-from av_sep.instruments import MUSDB_4, URMP_13
+from av_sep.instruments import MUSDB_4, URMP_13, Taxonomy
 from av_sep.types import Detection, VideoFrame
 from vision.detector import InstrumentDetector, create_detector
 from vision.ensemble_detector import EnsembleDetector
@@ -51,6 +51,15 @@ def test_both_see_a_player_the_mean_counts():
     (seen,) = combine(Told(box(LEFT, cello=0.9, horn=0.1)), Told(box((4.0, 0.0, 54.0, 100.0), cello=0.5, flute=0.2)))
     assert seen.box_xyxy == LEFT and seen.instrument == "cello" and seen.confidence == pytest.approx(0.7)
     assert confidence(seen, "horn") == pytest.approx(0.05) and confidence(seen, "flute") == pytest.approx(0.1)
+
+
+def test_lookalikes_of_which_the_taxonomy_has_one_or_none_are_passed_over():
+    violin = Taxonomy("violin", [URMP_13.instruments[URMP_13.index("violin")]])
+    detectors = [Told(Detection(0.0, LEFT, "violin", sure, (sure,), 1.0)) for sure in (0.9, 0.5)]
+    for detector in detectors:
+        detector.taxonomy, detector.known = violin, violin.names
+    (seen,) = combine(*detectors)
+    assert seen.label_confidences == pytest.approx((0.7,))
 
 
 @pytest.mark.parametrize("order", [1, -1])
