@@ -26,7 +26,8 @@ TICKS_PER_SECOND = 960
 _TICKS_PER_QUARTER = 480
 _SLOT_TAIL_SECONDS = 1.2
 _RENDER_RATE_HZ = 48000
-_TIMEOUT_SECONDS = 300
+# For a start, loading the soundfont included; rendering is many times faster than the sound it makes.
+_TIMEOUT_SECONDS = 300.0
 _BEND_CENTS = 200.0
 
 Event = tuple[int, int, bytes]
@@ -125,23 +126,27 @@ def require_soundfont(soundfont: Path | str) -> None:
         raise MediaError(f"The soundfont is cut off. Received: {soundfont}")
 
 
-def run_fluidsynth(midi: bytes, soundfont: Path | str, sample_rate_hz: int) -> np.ndarray:
-    """What fluidsynth makes of a MIDI file, channels averaged, float32 `[time]`.
+def run_fluidsynth(events: Sequence[Event], soundfont: Path | str, sample_rate_hz: int) -> np.ndarray:
+    """What fluidsynth makes of the MIDI file of these events, channels averaged, float32 `[time]`.
 
     Raises:
-        MediaError: where the program or the soundfont is missing, or the program fails.
+        MediaError: where the program or the soundfont is missing, or the program fails or does not end.
     """
     if shutil.which("fluidsynth") is None:
         raise MediaError("Playing soundfonts needs the program `fluidsynth` on PATH; install it (apt: fluidsynth).")
     require_soundfont(soundfont)
     with tempfile.TemporaryDirectory() as folder:
         midi_path, wav_path = Path(folder) / "line.mid", Path(folder) / "line.wav"
-        midi_path.write_bytes(midi)
+        midi_path.write_bytes(midi_file(events))
         command = [
             "fluidsynth", "-ni", "-q", "-R", "0", "-C", "0", "-g", "0.4", "-r", str(_RENDER_RATE_HZ), "-T", "wav",
             "-O", "float", "-o", "synth.dynamic-sample-loading=1", "-F", str(wav_path), str(soundfont), str(midi_path),
         ]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False)
+        timeout_seconds = _TIMEOUT_SECONDS + max((tick for tick, _, _ in events), default=0) / TICKS_PER_SECOND
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_seconds, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise MediaError(f"fluidsynth did not end within {timeout_seconds:.0f} s. Received: {soundfont}") from error
         if done.returncode != 0 or not wav_path.is_file() or "not a SoundFont" in done.stderr:
             raise MediaError(f"fluidsynth failed on {soundfont}: {done.stderr.strip()[-300:]}")
         waveform, rate_hz = sf.read(str(wav_path), dtype="float32", always_2d=True)
@@ -172,5 +177,5 @@ def render_soundfont(
         events += line_events(notes, program, offset, rng)
         slots.append((offset, offset + length))
         offset += length
-    waveform = run_fluidsynth(midi_file(events), soundfont, sample_rate_hz)
+    waveform = run_fluidsynth(events, soundfont, sample_rate_hz)
     return [waveform[int(start * sample_rate_hz) : int(end * sample_rate_hz)] for start, end in slots]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from av_sep.datasets import soundfonts
 from av_sep.datasets.instrument_ranges import VOICES, full_range, voices
 from av_sep.datasets.melodies import Note, random_line
 from av_sep.datasets.note_samples import LoadedNote, SampleSet
@@ -23,6 +24,7 @@ from av_sep.datasets.solo_lines import (
     without_rumble,
 )
 from av_sep.datasets.soundfonts import (
+    TICKS_PER_SECOND,
     line_events,
     midi_file,
     render_soundfont,
@@ -251,13 +253,26 @@ def test_midi_file_reads_back_in_an_independent_reader():
 def test_missing_soundfont_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(shutil, "which", lambda name: "/bin/true")
     with pytest.raises(MediaError, match="missing.sf2"):
-        run_fluidsynth(b"", tmp_path / "missing.sf2", RATE_HZ)
+        run_fluidsynth([], tmp_path / "missing.sf2", RATE_HZ)
 
 
 def test_missing_fluidsynth_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(MediaError, match="fluidsynth"):
-        run_fluidsynth(b"", tmp_path / "any.sf2", RATE_HZ)
+        run_fluidsynth([], tmp_path / "any.sf2", RATE_HZ)
+
+
+def test_fluidsynth_that_hangs_is_ended_after_a_time_that_grows_with_the_sound(monkeypatch, tmp_path):
+    (tmp_path / "fluidsynth").write_text("#!/bin/sh\nexec sleep 1\n")
+    (tmp_path / "fluidsynth").chmod(0o755)
+    (tmp_path / "small.sf2").write_bytes(b"RIFF\x04\0\0\0sfbk")
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(soundfonts, "_TIMEOUT_SECONDS", 0.1)
+    with pytest.raises(MediaError, match="fluidsynth did not end within 0 s. Received: .*small.sf2"):
+        run_fluidsynth([], tmp_path / "small.sf2", RATE_HZ)
+    # This one ends in time, without having written anything.
+    with pytest.raises(MediaError, match="fluidsynth failed on .*small.sf2"):
+        run_fluidsynth([(30 * TICKS_PER_SECOND, 1, b"")], tmp_path / "small.sf2", RATE_HZ)
 
 
 def find_soundfont():

@@ -17,7 +17,7 @@ import numpy as np
 
 from av_sep.datasets.note_samples import onset_sample, wobble_cents
 from av_sep.datasets.pitch import frame_pitches, typical_pitch
-from av_sep.datasets.soundfonts import TICKS_PER_SECOND, Event, bend_event, midi_file, run_fluidsynth
+from av_sep.datasets.soundfonts import TICKS_PER_SECOND, Event, bend_event, run_fluidsynth
 from av_sep.datasets.synthetic.performance import PlayedNote, PlayedPart, vibrato_contour
 from av_sep.datasets.synthetic.sample_player import OWN_VIBRATO_CENTS, RenderedPart
 
@@ -57,7 +57,7 @@ def listen(soundfont: Path, program: int, low: int, high: int) -> tuple[HeardKey
     for i, pitch in enumerate(range(low, high + 1)):
         start, end = (round((i * _SLOT_SECONDS + at) * TICKS_PER_SECOND) for at in (0.0, _NOTE_SECONDS))
         events += [(start, 1, bytes([0x90, pitch, _LISTENING_VELOCITY])), (end, 0, bytes([0x80, pitch, 0]))]
-    waveform = run_fluidsynth(midi_file(events), soundfont, _LISTENING_RATE_HZ)
+    waveform = run_fluidsynth(events, soundfont, _LISTENING_RATE_HZ)
     keys = []
     for i, pitch in enumerate(range(low, high + 1)):
         start = int(i * _SLOT_SECONDS * _LISTENING_RATE_HZ)
@@ -125,7 +125,7 @@ def play_soundfont(
         sounded.append(tuple(notes))
         ends = [played.note.start_seconds + played.note.duration_seconds for played in part.notes]
         offset += max(ends, default=0.0) + _TAIL_SECONDS
-    waveform = run_fluidsynth(midi_file(events), soundfont, sample_rate_hz)
+    waveform = run_fluidsynth(events, soundfont, sample_rate_hz)
     return [
         RenderedPart(_cut(waveform, start, end, num_samples, sample_rate_hz), notes)
         for start, end, notes in zip(slots, [*slots[1:], offset], sounded)
