@@ -10,6 +10,7 @@ References:
     `*-GTF0s.mat` hold MIDI numbers in frames of 46 ms, 10 ms apart, the first one around 23 ms.
 """
 
+import csv
 import math
 import os
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from av_sep.errors import MediaError
+from av_sep.instruments import URMP_13
 from av_sep.media.files import require_readable, shown
 
 if TYPE_CHECKING:
@@ -75,24 +77,45 @@ def read_boxes(path: str | os.PathLike[str]) -> "pandas.DataFrame":
     """Known player boxes (`Track.boxes`): `time_seconds, player, instrument, x1, y1, x2, y2`, boxes in pixels.
 
     Raises:
-        MediaError: for a file that cannot be read, other columns, or values that are no numbers.
+        MediaError: for a file that cannot be read, other columns, lines with more or fewer values, values that are no
+        numbers, or instruments that are none of URMP's, by their long names.
     """
     import pandas
 
     path = require_readable(path)
     try:
+        _require_box_columns(path)
         boxes = pandas.read_csv(path)
-    except (pandas.errors.ParserError, pandas.errors.EmptyDataError, UnicodeDecodeError) as error:
+    except (csv.Error, pandas.errors.ParserError, UnicodeDecodeError) as error:
         raise MediaError(f"Expected a CSV table ({_one_line(error)}). Received: {shown(path)}") from error
-    if tuple(boxes.columns) != BOX_COLUMNS:
-        columns = _one_line(", ".join(map(str, boxes.columns)))
-        raise MediaError(f"Expected the columns {', '.join(BOX_COLUMNS)}. Received: {columns} in {shown(path)}")
     numbers = boxes[[name for name in BOX_COLUMNS if name not in ("player", "instrument")]]
     finite = np.isfinite(numbers.apply(pandas.to_numeric, errors="coerce").to_numpy(float)).all(axis=1)
     if not finite.all():
         line = int(np.argmin(finite)) + 2
         raise MediaError(f"{shown(path)}, line {line}: Expected numbers. Received: {_row_text(numbers, line - 2)}")
+    boxes["instrument"] = boxes["instrument"].astype(str).str.strip()
+    unknown = ~boxes["instrument"].isin(URMP_13.names)
+    if unknown.any():
+        position = int(np.argmax(unknown))
+        name = boxes["instrument"].iloc[position]
+        names = ", ".join(URMP_13.names)
+        raise MediaError(f"{shown(path)}, line {position + 2}: Expected one of {names}. Received: {_one_line(name)!r}")
     return boxes
+
+
+def _require_box_columns(path: Path) -> None:
+    """Said of every line, as pandas takes the first value of longer ones for their name and moves all others."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.reader(file)
+        header = next(rows, [])
+        if tuple(header) != BOX_COLUMNS:
+            columns = _one_line(", ".join(header))
+            raise MediaError(f"Expected the columns {', '.join(BOX_COLUMNS)}. Received: {columns} in {shown(path)}")
+        for row in rows:
+            if row and len(row) != len(BOX_COLUMNS):
+                raise MediaError(
+                    f"{shown(path)}, line {rows.line_num}: Expected {len(BOX_COLUMNS)} values. Received: {len(row)}"
+                )
 
 
 def _frame(rows: np.ndarray, columns: tuple[str, ...]) -> "pandas.DataFrame":

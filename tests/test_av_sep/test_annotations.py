@@ -133,7 +133,7 @@ def test_a_matlab_file_cut_short_is_an_error(tmp_path):
 
 def test_boxes_are_read_with_their_players(tmp_path):
     path = tmp_path / "Boxes_0001_Minuet_vn_vc.csv"
-    path.write_text(",".join(BOX_COLUMNS) + "\n0.0,1,violin,10,20.5,30,40\n0.5,2,cello,1,2,3,4\n")
+    path.write_text(",".join(BOX_COLUMNS) + "\n0.0,1,violin,10,20.5,30,40\n0.5,2, cello,1,2,3,4\n")
     boxes = read_boxes(path)
     assert list(boxes["instrument"]) == ["violin", "cello"]
     assert list(boxes["player"]) == [1, 2]
@@ -150,7 +150,13 @@ def test_boxes_that_are_none_are_errors(tmp_path):
     with pytest.raises(MediaError, match=r"boxes.csv, line 3: Expected numbers. Received: 0.5, 10, \?, 30, 40"):
         read_boxes(path)
     path.write_text(f"{header}\n0.0,1,violin,10,20,30\n")
-    with pytest.raises(MediaError, match="boxes.csv, line 2: Expected numbers. Received: .*nan"):
+    with pytest.raises(MediaError, match="boxes.csv, line 2: Expected 7 values. Received: 6"):
+        read_boxes(path)
+    path.write_text(f"{header}\n7,0.0,1,violin,10,20,30,40\n")
+    with pytest.raises(MediaError, match="boxes.csv, line 2: Expected 7 values. Received: 8"):
+        read_boxes(path)
+    path.write_text(f"{header}\n0.0,1,violin,10,20,30,40\n0.0,2,vc,10,20,30,40\n")
+    with pytest.raises(MediaError, match="boxes.csv, line 3: Expected one of violin, viola, .*. Received: 'vc'"):
         read_boxes(path)
     path.write_bytes(f"{header}\n0.0,1,viol\xe9,10,20,30,40\n".encode("latin-1"))
     with pytest.raises(MediaError, match="Expected a CSV table .*boxes.csv"):
