@@ -245,8 +245,10 @@ def test_settings_that_cannot_be(bank, tmp_path, change, words):
 @pytest.mark.parametrize("name", sorted(RECIPES))
 def test_recipes_build_and_say_what_they_cost(name):
     from pipelines.networks import NETWORKS
+    from pipelines.train.settings import require_settings
 
     config = RECIPES[name]()
+    require_settings(config)
     assert config.recipe == name and config.network in NETWORKS
     assert len(RECIPES[name].__doc__.splitlines()[0]) < 120
     for word in ("Command:", "Cost:", "Score:"):
