@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from av_sep.errors import MediaError, ParameterError
-from av_sep.media import MEDIA_EXTENSIONS
+from av_sep.media import MEDIA_EXTENSIONS, VIDEO_EXTENSIONS
 from pipelines.annotate import AnnotationRunner
 from pipelines.annotation.formats import SUFFIXES
 from pipelines.annotation.provenance import VideoSource
@@ -20,12 +20,6 @@ from pipelines.look import confidences
 from pipelines.progress import Progress, silent
 from pipelines.storage import configure_filesystems, is_remote, open_folder
 from pipelines.workers import LOCAL, Outcome, Report, Workers, run_everywhere
-
-# What a folder of recordings holds beside its videos.
-_SOUND_EXTENSIONS = frozenset(
-    ".wav .flac .mp3 .m4a .aac .ogg .oga .opus .aif .aiff .wma .w64 .rf64 .caf .au".split()
-)
-_VIDEO_EXTENSIONS = MEDIA_EXTENSIONS - _SOUND_EXTENSIONS
 
 
 @dataclass(frozen=True)
@@ -105,7 +99,7 @@ def _remote_videos(url: str) -> list[tuple[str, str, int | None]]:
 
 def _is_input(name: str) -> bool:
     """Whether a file of a folder is a video to annotate, and not one that an earlier run drew on."""
-    return PurePosixPath(name).suffix.lower() in _VIDEO_EXTENSIONS and not name.endswith(SUFFIXES["overlay_video"])
+    return PurePosixPath(name).suffix.lower() in VIDEO_EXTENSIONS and not name.endswith(SUFFIXES["overlay_video"])
 
 
 def annotate_many(

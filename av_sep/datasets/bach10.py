@@ -27,7 +27,6 @@ from av_sep.datasets.label_tables import BACH10
 from av_sep.datasets.splits import by_composition
 from av_sep.datasets.track import Dataset, Part, Sound, Track
 from av_sep.datasets.tree import (
-    SOUND_EXTENSIONS,
     Listing,
     Notices,
     distinct_folders,
@@ -37,6 +36,7 @@ from av_sep.datasets.tree import (
     printable,
 )
 from av_sep.errors import MediaError
+from av_sep.media import SOUND_EXTENSIONS
 from av_sep.media.files import shown
 
 NUM_PIECES = 10

@@ -26,7 +26,6 @@ from av_sep.datasets.label_tables import MUSDB, Labels, LabelTable, label_table
 from av_sep.datasets.splits import by_composition, split_by
 from av_sep.datasets.track import Dataset, Sound, Track
 from av_sep.datasets.tree import (
-    SOUND_EXTENSIONS,
     Listing,
     Notices,
     distinct_folders,
@@ -37,6 +36,7 @@ from av_sep.datasets.tree import (
 )
 from av_sep.errors import MediaError
 from av_sep.instruments import MUSDB_4
+from av_sep.media import SOUND_EXTENSIONS
 from av_sep.media.files import shown
 
 VALIDATION_TRACKS = (

@@ -24,8 +24,6 @@ from av_sep.datasets.building import Finding, build_dataset, unusable
 from av_sep.datasets.splits import by_composition
 from av_sep.datasets.track import Dataset, Part, Sound, Track
 from av_sep.datasets.tree import (
-    SOUND_EXTENSIONS,
-    VIDEO_EXTENSIONS,
     Listing,
     Notices,
     distinct_folders,
@@ -36,6 +34,7 @@ from av_sep.datasets.tree import (
 )
 from av_sep.errors import MediaError, ParameterError
 from av_sep.instruments import TAXONOMIES, URMP_13, Taxonomy
+from av_sep.media import SOUND_EXTENSIONS, VIDEO_EXTENSIONS
 from av_sep.media.files import shown
 
 _MIXTURE = "mixture"

@@ -13,13 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from av_sep.errors import MediaError
-from av_sep.media import MEDIA_EXTENSIONS
+from av_sep.media import MEDIA_EXTENSIONS, SOUND_EXTENSIONS
 from av_sep.media.files import shown
 
-SOUND_EXTENSIONS = frozenset(
-    ".wav .flac .mp3 .m4a .aac .ogg .oga .opus .aif .aiff .wma .w64 .rf64 .caf .au".split()
-)  # fmt: skip
-VIDEO_EXTENSIONS = MEDIA_EXTENSIONS - SOUND_EXTENSIONS
 _CLUTTER = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
 _PAPERS = (".txt", ".md", ".pdf", ".html", ".rtf", ".bib")
 

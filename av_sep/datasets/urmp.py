@@ -40,8 +40,6 @@ from av_sep.datasets.building import Finding, build_dataset, unusable
 from av_sep.datasets.splits import by_composition, split_by
 from av_sep.datasets.track import Dataset, Part, Sound, Split, Track
 from av_sep.datasets.tree import (
-    SOUND_EXTENSIONS,
-    VIDEO_EXTENSIONS,
     Notices,
     distinct_folders,
     is_paper,
@@ -51,6 +49,7 @@ from av_sep.datasets.tree import (
 )
 from av_sep.errors import MediaError, ParameterError
 from av_sep.instruments import URMP_13
+from av_sep.media import SOUND_EXTENSIONS, VIDEO_EXTENSIONS
 from av_sep.media.files import shown
 
 AUTHORS_TEST = frozenset({1, 9, 13, 16, 18, 24, 28, 31, 35, 42, 44})

@@ -15,7 +15,7 @@ on PATH and the one that imageio-ffmpeg brings otherwise; ffprobe is never neede
 from av_sep.media.audio_reader import AudioReader, open_audio, read_audio
 from av_sep.media.audio_writer import AUDIO_FORMATS, BIT_DEPTHS, AudioWriter, write_audio
 from av_sep.media.ffmpeg import ensure_ffmpeg_on_path, ffmpeg_executable
-from av_sep.media.files import MEDIA_EXTENSIONS, find_media, replace_when_complete
+from av_sep.media.files import MEDIA_EXTENSIONS, SOUND_EXTENSIONS, VIDEO_EXTENSIONS, find_media, replace_when_complete
 from av_sep.media.probe import probe
 from av_sep.media.video import video_frames
 
@@ -23,6 +23,8 @@ __all__ = [
     "AUDIO_FORMATS",
     "BIT_DEPTHS",
     "MEDIA_EXTENSIONS",
+    "SOUND_EXTENSIONS",
+    "VIDEO_EXTENSIONS",
     "AudioReader",
     "AudioWriter",
     "ensure_ffmpeg_on_path",
