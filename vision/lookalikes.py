@@ -20,8 +20,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from av_sep.instruments import Taxonomy
-
 _TINY = 1e-9  # keeps the odds of an impossible instrument finite
 
 
@@ -71,48 +69,3 @@ def spread_lookalikes(
             least = probabilities[:, columns].max(axis=1, keepdims=True)
             spread[:, columns] = np.where(leads, np.maximum(shares, least), shares)
     return spread
-
-
-def family_confidences(label_confidences: Sequence[float], taxonomy: Taxonomy) -> dict[str, float]:
-    """How sure it is that some instrument of each family is played, by one player: the sum over its instruments.
-
-    Args:
-        label_confidences: `[num_instruments]` of one detection or player, in the taxonomy's order.
-        taxonomy: names and families.
-
-    Returns:
-        Family -> confidence in [0, 1], in the taxonomy's order.
-    """
-    families: dict[str, float] = {}
-    for instrument, confidence in zip(taxonomy.instruments, label_confidences, strict=True):
-        families[instrument.family] = min(1.0, families.get(instrument.family, 0.0) + confidence)
-    return families
-
-
-def describe_unsure(
-    label_confidences: Sequence[float], taxonomy: Taxonomy, sure: float = 0.8, rival_share: float = 0.25
-) -> tuple[str, float]:
-    """The shortest statement about one player that is as sure as wanted: "violin", "violin or viola", or "strings".
-
-    Args:
-        label_confidences: `[num_instruments]` in the taxonomy's order.
-        taxonomy: names and families.
-        sure: confidence in [0, 1] from which the likeliest instrument is named alone.
-        rival_share: of the likeliest one's confidence, from which an instrument of its family is named beside it.
-
-    Returns:
-        The statement, and its confidence; a family is named where three instruments or more would be.
-    """
-    best = int(np.argmax(label_confidences))
-    name, family = taxonomy.names[best], taxonomy.instruments[best].family
-    if label_confidences[best] >= sure:
-        return name, float(label_confidences[best])
-    rivals = [
-        position
-        for position, instrument in enumerate(taxonomy.instruments)
-        if instrument.family == family and label_confidences[position] >= rival_share * label_confidences[best]
-    ]
-    if len(rivals) > 2:
-        return family, family_confidences(label_confidences, taxonomy)[family]
-    together = min(1.0, sum(label_confidences[position] for position in rivals))
-    return " or ".join(taxonomy.names[position] for position in rivals), float(together)

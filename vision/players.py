@@ -51,20 +51,12 @@ class Letterbox:
     width: int
     height: int
 
-    def to_network(self, boxes_xyxy: np.ndarray) -> np.ndarray:
-        """Boxes `[num_boxes, 4]` in picture pixels, moved to network pixels."""
-        return np.asarray(boxes_xyxy, np.float64) * self._scale() + self._offset()
-
     def to_picture(self, boxes_xyxy: np.ndarray) -> np.ndarray:
         """Boxes `[num_boxes, 4]` in network pixels, moved to picture pixels and cut at the picture's edges."""
-        boxes = (np.asarray(boxes_xyxy, np.float64) - self._offset()) / self._scale()
+        scale = np.array([self.scale_x, self.scale_y, self.scale_x, self.scale_y], np.float64)
+        offset = np.array([self.offset_x, self.offset_y, self.offset_x, self.offset_y], np.float64)
+        boxes = (np.asarray(boxes_xyxy, np.float64) - offset) / scale
         return np.clip(boxes, 0.0, np.array([self.width, self.height, self.width, self.height], np.float64))
-
-    def _scale(self) -> np.ndarray:
-        return np.array([self.scale_x, self.scale_y, self.scale_x, self.scale_y], np.float64)
-
-    def _offset(self) -> np.ndarray:
-        return np.array([self.offset_x, self.offset_y, self.offset_x, self.offset_y], np.float64)
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,11 @@
-"""Sharing between lookalikes by hand and by what must not change; statements about unsure players by hand."""
+"""Sharing between lookalikes by hand and by what must not change."""
 
 import numpy as np
-import pytest
 
 from av_sep.instruments import URMP_13
-from vision.lookalikes import LookalikePair, describe_unsure, family_confidences, spread_lookalikes
+from vision.lookalikes import LookalikePair, spread_lookalikes
 
 PAIR = LookalikePair("violin", "viola", 1.5, 0.5)
-
-
-def confidences(**named):
-    """A label vector with the named confidences."""
-    vector = np.zeros(len(URMP_13))
-    for name, confidence in named.items():
-        vector[URMP_13.index(name)] = confidence
-    return tuple(vector)
 
 
 class TestSpread:
@@ -62,25 +53,3 @@ class TestSpread:
         one = np.array([[0.9, 0.05, 0.05]])
         np.testing.assert_array_equal(spread_lookalikes(one, ("violin", "oboe")), one)
         assert spread_lookalikes(np.zeros((0, 3)), ("violin", "viola")).shape == (0, 3)
-
-
-class TestWords:
-    def test_families_sum_their_instruments(self):
-        families = family_confidences(confidences(violin=0.5, cello=0.25, oboe=0.125), URMP_13)
-        assert families == {"strings": 0.75, "woodwinds": 0.125, "brass": 0.0}
-        assert family_confidences(confidences(horn=0.75, tuba=0.5), URMP_13)["brass"] == 1.0
-        with pytest.raises(ValueError, match="shorter"):
-            family_confidences((0.5,), URMP_13)
-
-    @pytest.mark.parametrize(
-        "given, expected, confidence",
-        [
-            ({"violin": 0.85, "viola": 0.1}, "violin", 0.85),
-            ({"violin": 0.54, "viola": 0.36}, "violin or viola", 0.9),
-            ({"horn": 0.5, "violin": 0.4}, "horn", 0.5),  # of another family: no way to say it in one word
-            ({"oboe": 0.3, "flute": 0.2, "clarinet": 0.25}, "woodwinds", 0.75),
-        ],
-    )
-    def test_says_as_much_as_is_sure(self, given, expected, confidence):
-        statement, sure = describe_unsure(confidences(**given), URMP_13)
-        assert statement == expected and sure == pytest.approx(confidence)

@@ -20,17 +20,20 @@ class TestLetterbox:
     @pytest.mark.parametrize(
         "height, width", [(360, 640), (1920, 1080), (512, 512), (7, 3), (1, 1), (33, 999), (1, 700)]
     )
-    def test_boxes_return_exactly(self, height, width):
-        _, placement = letterbox(np.zeros((height, width, 3), np.uint8))
-        boxes = np.array([[0, 0, width, height], [0.25 * width, 0.1 * height, 0.5 * width, 0.9 * height]])
-        np.testing.assert_allclose(placement.to_picture(placement.to_network(boxes)), boxes, atol=1e-9)
+    def test_the_place_of_the_picture_in_the_square_is_the_whole_picture(self, height, width):
+        square, placement = letterbox(np.full((height, width, 3), 200, np.uint8))
+        rows, columns = np.nonzero(square[..., 0] == 200)
+        place = np.array([[columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]])
+        np.testing.assert_allclose(placement.to_picture(place), [[0, 0, width, height]], atol=1e-9)
+        middle = place.reshape(2, 2).mean(axis=0)
+        np.testing.assert_allclose(placement.to_picture([[*middle, *middle]])[0, :2], [width / 2, height / 2])
 
     def test_wide_picture_by_hand(self):
         picture = np.full((100, 400, 3), 200, np.uint8)
         square, placement = letterbox(picture, 512)
         # 400 pixels become 512, 100 become 128, and 192 rows of grey lie above and below.
-        np.testing.assert_array_equal(placement.to_network([[0, 0, 400, 100], [100, 50, 200, 75]]),
-                                      [[0, 192, 512, 320], [128, 256, 256, 288]])
+        np.testing.assert_array_equal(placement.to_picture([[0, 192, 512, 320], [128, 256, 256, 288]]),
+                                      [[0, 0, 400, 100], [100, 50, 200, 75]])
         assert (square[192:320] == 200).all() and (square[:192] == 127).all() and (square[320:] == 127).all()
 
     def test_a_mark_lands_where_the_geometry_says(self):
@@ -38,9 +41,8 @@ class TestLetterbox:
         picture[210:240, 20:60] = 255
         square, placement = letterbox(picture, 512)
         rows, columns = np.nonzero(square[..., 0] > 200)
-        found = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
-        inside = np.clip(placement.to_network([[20, 210, 60, 240]])[0], 0, 512)
-        np.testing.assert_allclose(found, inside, atol=1.5)
+        found = placement.to_picture([[columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]])
+        np.testing.assert_allclose(found, [[20, 210, 60, 240]], atol=1)
 
     def test_boxes_are_cut_at_the_picture(self):
         _, placement = letterbox(np.zeros((100, 400, 3), np.uint8))

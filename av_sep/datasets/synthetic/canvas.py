@@ -27,19 +27,19 @@ _NO_TURN = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 class Canvas:
     """Solid shapes over one another; what is drawn later lies in front."""
 
-    def __init__(self, image: np.ndarray | None = None, matrix: np.ndarray = _NO_TURN, radians: float = 0.0):
+    def __init__(self, image: np.ndarray | None = None, matrix: np.ndarray = _NO_TURN):
         """A new canvas, or one more view of the image of another."""
         scale = _FINE * _PIXELS_PER_UNIT
         size = round(_HEIGHT * scale), round(2 * _HALF_WIDTH * scale), 4
         self._image = np.zeros(size, np.uint8) if image is None else image
-        self._matrix, self._radians, self._scale = matrix, radians, scale
+        self._matrix, self._scale = matrix, scale
 
     def turned(self, centre: Point, degrees: float) -> "Canvas":
         """The same canvas, on which everything comes out turned counterclockwise about a point."""
         radians = np.radians(degrees)
         cos, sin = np.cos(radians), np.sin(radians)
         turn = np.array([[cos, -sin], [sin, cos]])
-        return Canvas(self._image, np.column_stack([turn, np.array(centre) - turn @ centre]), radians)
+        return Canvas(self._image, np.column_stack([turn, np.array(centre) - turn @ centre]))
 
     def where(self, point: Point) -> Point:
         """Where a point comes out."""
