@@ -9,7 +9,9 @@ from pathlib import Path
 
 from av_sep.errors import MediaError
 
-VIDEO_EXTENSIONS = frozenset(".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .m2ts .mts .wmv .flv .3gp .ogv .vob".split())
+VIDEO_EXTENSIONS = frozenset(
+    ".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .m2ts .mts .wmv .flv .3gp .ogv .vob".split()
+)
 SOUND_EXTENSIONS = frozenset(".wav .flac .mp3 .m4a .aac .ogg .oga .opus .aif .aiff .wma .w64 .rf64 .caf .au".split())
 MEDIA_EXTENSIONS = VIDEO_EXTENSIONS | SOUND_EXTENSIONS
 
