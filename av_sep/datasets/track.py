@@ -95,7 +95,7 @@ Split = Callable[[Sequence[Track]], Mapping[str, tuple[Track, ...]]]
 
 
 def is_about(problem: str, track: str) -> bool:
-    """Whether a line about what is wrong is about this track: it begins with the track's name, which may hold colons."""
+    """Whether a line about what is wrong is about this track: it begins with the name, which may hold colons."""
     return problem.startswith(f"{track}:")
 
 
