@@ -1,4 +1,4 @@
-"""The only place that opens media files: what is in them, their sound, their pictures, and writing sound.
+"""Media files as people have them: what is in them, their sound, their pictures, and writing sound.
 
 Conventions:
     waveforms are float32 `[time, channels]`, full scale is 1.0; pictures are uint8 RGB `[height, width, 3]`; times are
@@ -7,9 +7,10 @@ Conventions:
     A file that cannot be used raises `MediaError`, an argument that cannot be used raises `ParameterError`; both say
     so in one line. Everything streams: memory does not grow with the length of a file.
 
-Reading goes through ffmpeg alone, for every format: one path to trust, and one notion of time. ffmpeg's decoders keep
-float samples beyond full scale and reproduce 16- and 24-bit samples exactly. Use the system's ffmpeg where there is one
-on PATH and the one that imageio-ffmpeg brings otherwise; ffprobe is never needed.
+Performances and the recordings of datasets are read through ffmpeg alone, whatever their format: one path to trust, and
+one notion of time. ffmpeg's decoders keep float samples beyond full scale and reproduce 16- and 24-bit samples exactly.
+What has no time to keep (notes of sample libraries, photographs) is read by those whom it concerns. Use the system's
+ffmpeg where there is one on PATH and the one that imageio-ffmpeg brings otherwise; ffprobe is never needed.
 """
 
 from av_sep.media.audio_reader import AudioReader, open_audio, read_audio

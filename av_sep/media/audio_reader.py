@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from av_sep.errors import MediaError, ParameterError
-from av_sep.media.damage import require_whole
+from av_sep.media.damage import require_decoder, require_whole
 from av_sep.media.ffmpeg import FfmpegProcess, media_input, with_common_start
 from av_sep.media.files import shown
 from av_sep.media.probe import MediaHeaders, read_headers, require_sound_stream
@@ -103,6 +103,7 @@ class AudioReader:
 
     def _nothing_decoded(self) -> MediaError:
         self._process.wait()
+        require_decoder(self._headers, "sound", self._process)
         detail = f" ({self._process.reason})" if self._process.messages else ""
         return MediaError(f"The sound stream holds no sound{detail}. Received: {shown(self.path)}")
 

@@ -36,9 +36,10 @@ def require_whole(headers: MediaHeaders, what: str, read_seconds: float, process
         process: ffmpeg, at the end of its output.
 
     Raises:
-        MediaError: naming how many seconds could be read of how many promised.
+        MediaError: naming how many seconds could be read of how many promised; as `require_decoder`.
     """
     status = process.wait()
+    require_decoder(headers, what, process)
     header_seconds = 0.0 if headers.duration_is_estimate else headers.info.duration_seconds
     promised_seconds = max(header_seconds, read_seconds * headers.promised_bytes_ratio)
     end_seconds = promised_seconds - max(_TOLERANCE_SECONDS, _TOLERANCE_FRACTION * promised_seconds)
@@ -54,6 +55,16 @@ def require_whole(headers: MediaHeaders, what: str, read_seconds: float, process
         f"The file is damaged or cut off: only {read_seconds:.1f}{promise} seconds of its {what} could be read{detail}."
         f" Received: {shown(headers.info.path)}"
     )
+
+
+def require_decoder(headers: MediaHeaders, what: str, process: FfmpegProcess) -> None:
+    """Raise MediaError if ffmpeg, which has ended, had no decoder for the "sound" or "pictures": that is no damage."""
+    if codec := process.missing_decoder:
+        name = "" if codec == "none" else f" ({codec})"
+        raise MediaError(
+            f"Expected {what} in a format that this ffmpeg can decode, it has no decoder for this one{name}."
+            f" Received: {shown(headers.info.path)}"
+        )
 
 
 def _packets_end_seconds(headers: MediaHeaders) -> float:

@@ -26,6 +26,8 @@ exit 1
 _MAX_MESSAGES = 10_000
 # "[mov,mp4 @ 0x55d02edc3080] ": parts of ffmpeg and their addresses in memory.
 _MESSAGE_PREFIX = re.compile(r"^(\[[^\]]* @ [^\]]*\] )+")
+# As older and as newer versions say it.
+_NO_DECODER = re.compile(r"Decoder \(codec (\S+)\) not found|no decoder found for: (\S+)")
 
 
 def ffmpeg_executable() -> str:
@@ -162,6 +164,14 @@ class FfmpegProcess:
                 return text.rsplit(": ", 1)[-1].rstrip(".")
         status = self._process.poll()
         return f"ffmpeg was stopped by signal {-status}" if status and status < 0 else "ffmpeg gave no reason"
+
+    @property
+    def missing_decoder(self) -> str | None:
+        """ffmpeg's name for the format that it cannot decode ("none" if it knows not even that); None where it can."""
+        for message in self._messages:
+            if match := _NO_DECODER.search(message):
+                return match.group(1) or match.group(2)
+        return None
 
     def close(self) -> None:
         """End ffmpeg now, whatever it is doing, and close its pipes. May be called twice."""

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from av_sep.errors import MediaError, ParameterError
-from av_sep.media import ffmpeg_executable, open_audio, read_audio
+from av_sep.media import ffmpeg_executable, open_audio, read_audio, video_frames
 from av_sep.media.claimed_size import promised_bytes_ratio
 
 RATE_HZ = 44100
@@ -256,6 +256,17 @@ def test_a_file_from_a_pipe_that_claims_no_size_is_whole(noise_path, tmp_path, s
 def test_headers_without_a_size_to_hold_a_file_to_claim_nothing(tmp_path, content):
     (tmp_path / "headers").write_bytes(content)
     assert promised_bytes_ratio(tmp_path / "headers") == 1.0
+
+
+@pytest.mark.parametrize(("known", "unknown"), [(b"A_FLAC", b"A_XXXX"), (b"V_MPEG4/ISO/ASP", b"V_MPEG4/ISO/XXX")])
+def test_a_format_without_a_decoder_is_not_called_damage(concert_path, tmp_path, known, unknown):
+    run_ffmpeg("-i", concert_path, "-c:v", "copy", "-c:a", "flac", tmp_path / "concert.mkv")
+    data = (tmp_path / "concert.mkv").read_bytes()
+    assert data.count(known) == 1
+    (tmp_path / "concert.mkv").write_bytes(data.replace(known, unknown))
+    what, read = ("sound", read_audio) if known[:1] == b"A" else ("pictures", lambda path: list(video_frames(path)))
+    with pytest.raises(MediaError, match=f"Expected {what} in a format that this ffmpeg can decode.*concert.mkv"):
+        read(tmp_path / "concert.mkv")
 
 
 def test_what_comes_before_the_damage_can_be_read(concert_path, tmp_path):
