@@ -93,6 +93,12 @@ def table(gains: Mapping[str, Mapping[str, np.ndarray]]) -> pd.DataFrame:
     return pd.DataFrame(columns).fillna("").rename_axis("system")
 
 
+def markdown(table: pd.DataFrame) -> str:
+    """The table as Markdown has it."""
+    rows = [(table.index.name, *table.columns), ["---"] * (1 + table.shape[1]), *table.itertuples()]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bank", type=Path, required=True)
@@ -114,7 +120,7 @@ def main() -> None:
         counts = (2, 3)
         examples = [e for n in counts for e in make_examples(clips, n, options.count, seconds, options.seed)]
         gains[title] = {name: score(separator, examples) for name, separator in separators.items()}
-    text = table(gains).to_markdown()
+    text = markdown(table(gains))
     (options.output / "ablation.md").write_text(text + "\n")
     print(text)
 
