@@ -34,7 +34,7 @@ from audio.log_frequency_layers import (
     LogFrequencyPicture,
     SlotMasks,
 )
-from audio.separation_network import SeparationNetwork, require_source_names
+from audio.separation_network import SeparationNetwork, names_in_order, require_source_names
 from audio.spectrogram_framing import spectrogram_chunk_plan
 from audio.spectrogram_layers import Spectrum
 from av_sep.errors import ParameterError
@@ -101,7 +101,7 @@ class LogFrequencyNetwork(SeparationNetwork):
         name=None,
     ):
         options = {
-            "source_names": tuple(source_names),
+            "source_names": names_in_order(source_names),
             "sample_rate_hz": sample_rate_hz,
             "num_channels": num_channels,
             "frame_length": frame_length,

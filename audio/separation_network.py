@@ -4,7 +4,7 @@ Conventions: mixtures `[batch, time, channels]`, label vectors `[batch, num_sour
 output_time, channels]` in the order of `source_names`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -71,6 +71,17 @@ class SeparationNetwork(keras.Model):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         return cls(**config)
+
+
+def names_in_order(source_names: Iterable[str]) -> tuple[str, ...]:
+    """Names of sources as a network keeps them.
+
+    Raises:
+        ParameterError: for one text, whose letters would be taken for sources.
+    """
+    if isinstance(source_names, str):
+        raise ParameterError(f"Expected source names, in a list or tuple. Received: {source_names!r}")
+    return tuple(source_names)
 
 
 def require_source_names(options: dict[str, Any]) -> None:

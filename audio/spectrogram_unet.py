@@ -25,7 +25,7 @@ from audio.conditioning import Conditioning
 from audio.consistency import LabelGate, MixtureConsistency
 from audio.framing import ChunkPlan
 from audio.layers import StackSources
-from audio.separation_network import SeparationNetwork
+from audio.separation_network import SeparationNetwork, names_in_order
 from audio.spectrogram_framing import reach_of_u_net, spectrogram_chunk_plan
 from audio.spectrogram_layers import MagnitudePicture, MaskedWaveforms, SigmoidMasks, SoftmaxMasks, Spectrum
 from audio.spectrogram_options import validate_options
@@ -106,7 +106,7 @@ class SpectrogramUNet(SeparationNetwork):
         name=None,
     ):
         options = {
-            "source_names": tuple(source_names),
+            "source_names": names_in_order(source_names),
             "sample_rate_hz": sample_rate_hz,
             "num_channels": num_channels,
             "frame_length": frame_length,

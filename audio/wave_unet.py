@@ -22,7 +22,7 @@ from audio.conditioning import MECHANISMS, SITES, Conditioning
 from audio.consistency import LabelGate, MixtureConsistency
 from audio.framing import ChunkPlan, output_length, valid_chunk_plan
 from audio.layers import UPSAMPLING, AppendDifference, CenterCropLike, Decimate, StackSources, Upsample
-from audio.separation_network import SeparationNetwork, require_source_names
+from audio.separation_network import SeparationNetwork, names_in_order, require_source_names
 from av_sep.errors import ParameterError
 
 OUTPUTS = ("direct", "difference")
@@ -87,7 +87,7 @@ class WaveUNet(SeparationNetwork):
         name=None,
     ):
         options = {
-            "source_names": tuple(source_names),
+            "source_names": names_in_order(source_names),
             "sample_rate_hz": sample_rate_hz,
             "num_channels": num_channels,
             "num_levels": num_levels,

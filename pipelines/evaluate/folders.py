@@ -11,9 +11,9 @@ from pathlib import Path
 
 from av_sep.datasets.plain_folder import named_instrument
 from av_sep.datasets.track import Part, Sound, Track
-from av_sep.datasets.tree import SOUND_EXTENSIONS
 from av_sep.errors import MediaError, ParameterError
 from av_sep.instruments import TAXONOMIES, Taxonomy
+from av_sep.media import SOUND_EXTENSIONS
 
 _MIXTURE, _NO_STEMS = "mixture", ("mixture", "residual")
 Naming = Callable[[str], str]

@@ -157,6 +157,11 @@ def test_an_activation_that_is_none_is_refused(make_network):
         make_network(output_activation="tahn")
 
 
+def test_one_name_is_no_list_of_names():
+    with pytest.raises(ParameterError, match="Expected source names, in a list or tuple. Received: 'viola'"):
+        WaveUNet("viola")
+
+
 def test_with_context_copies_weights_and_options(make_network):
     network = make_network(context=False, upsampling="learned", conditioning="film")
     twin = network.with_context(True)
