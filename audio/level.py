@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 
 LEVELS_DBFS = (-36.0, -14.0)  # root mean square
-SILENCE_DBFS = -200.0  # below the last bit of 32
+_INAUDIBLE_DBFS = -200.0  # below the last bit of 32
 _DECIBELS_PER_DOUBLING = 20 * math.log10(2)
 
 
@@ -28,7 +28,7 @@ def working_gain(blocks: Iterable[np.ndarray]) -> float:
     if not 0 < energy < math.inf:
         return 1.0
     level_dbfs = 10 * math.log10(energy / num_values)
-    if level_dbfs < SILENCE_DBFS:
+    if level_dbfs < _INAUDIBLE_DBFS:
         return 1.0
     lowest, highest = LEVELS_DBFS
     wanted_db = min(max(level_dbfs, lowest), highest) - level_dbfs

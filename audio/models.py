@@ -37,8 +37,12 @@ class ModelEntry:
 
 def packaged_models() -> tuple[ModelEntry, ...]:
     """The models that come with weights in the package, sorted by name."""
-    configs = sorted(WEIGHTS_DIR.glob("*/config.json"))
-    return tuple(ModelEntry(path.parent.name, json.loads(path.read_text())["description"]) for path in configs)
+    configs = {name: json.loads((WEIGHTS_DIR / name / "config.json").read_text()) for name in _packaged_names()}
+    return tuple(ModelEntry(name, config["description"]) for name, config in configs.items())
+
+
+def _packaged_names() -> list[str]:
+    return sorted(path.parent.name for path in WEIGHTS_DIR.glob("*/config.json"))
 
 
 def available_models() -> tuple[ModelEntry, ...]:
@@ -66,7 +70,7 @@ def load_model(name_or_path: str | Path = DEFAULT_MODEL) -> SeparationModel | Wh
     name = resolve_name(name_or_path)
     if name in BUILT_IN:
         return BUILT_IN[name].make(cast(StaticWiener, _load_packaged(WEIGHTS_DIR / "wiener")))
-    if name in {entry.name for entry in packaged_models()}:
+    if name in _packaged_names():
         return _load_packaged(WEIGHTS_DIR / name)
     return _load_keras(Path(name_or_path))
 
@@ -76,7 +80,7 @@ def require_model(name_or_path: str | Path) -> None:
     name = resolve_name(name_or_path)
     if name in ORACLES:
         raise ParameterError(f"The oracle {name} must be told the stems, which only an evaluation can")
-    names = {entry.name for entry in available_models()}
+    names = {*_packaged_names(), *BUILT_IN}
     if name in names:
         return
     path = Path(name_or_path)

@@ -16,9 +16,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from score_models import RATE_HZ, Example, make_examples, read_data
+from score_models import Example, make_examples, read_data, score
 
-from audio.metrics import si_sdr
 from audio.models import load_model, make_separator
 from audio.separator import Separator
 
@@ -62,18 +61,11 @@ def train(name: str, bank: Path, run: Path, num_steps: int) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
-def score(separator: Separator, examples: Sequence[Example]) -> np.ndarray:
-    """Mean SI-SDR gain (dB) over the stems of each mixture, `[num_examples]`."""
-    names, gains = list(separator.source_names), []
-    for example in examples:
-        mixture = example.references.sum(axis=0)
-        labels = np.array([name in example.names for name in names], np.float32)
-        stems = separator.separate(mixture, labels, RATE_HZ)
-        gains.append([
-            si_sdr(reference, stems[names.index(name)]) - si_sdr(reference, mixture)
-            for name, reference in zip(example.names, example.references, strict=True)
-        ])
-    return np.array([np.mean(stems) for stems in gains])
+def gains_of(separators: Mapping[str, Separator], examples: Sequence[Example]) -> dict[str, np.ndarray]:
+    """Mean SI-SDR gain (dB) over the stems of each mixture, `[num_examples]`, by system."""
+    scored = [pd.DataFrame(score(example, separators)).assign(example=i) for i, example in enumerate(examples)]
+    rows = pd.concat(scored).pivot_table(index="example", columns="system", values="si_sdr+")
+    return {name: rows[name].to_numpy() for name in separators}
 
 
 def table(gains: Mapping[str, Mapping[str, np.ndarray]]) -> pd.DataFrame:
@@ -119,7 +111,7 @@ def main() -> None:
     for title, (clips, seconds) in read_data(options.bank, options.solos).items():
         counts = (2, 3)
         examples = [e for n in counts for e in make_examples(clips, n, options.count, seconds, options.seed)]
-        gains[title] = {name: score(separator, examples) for name, separator in separators.items()}
+        gains[title] = gains_of(separators, examples)
     text = markdown(table(gains))
     (options.output / "ablation.md").write_text(text + "\n")
     print(text)

@@ -176,10 +176,9 @@ class SeparationRunner:
         return labels, sighting
 
     def _with_sound(self, seen: InstrumentLabels | None, path: Path, progress: Progress) -> InstrumentLabels:
-        if seen is None:
-            return labels_from_sound(path, self.tagger, progress=progress)
-        heard = labels_from_sound(path, self.tagger, taxonomy=self.looker.detector.taxonomy, progress=progress)
-        return fuse(seen, heard)
+        taxonomy = URMP_13 if seen is None else self.looker.detector.taxonomy
+        heard = labels_from_sound(path, self.tagger, taxonomy=taxonomy, progress=progress)
+        return heard if seen is None else fuse(seen, heard)
 
     def _label_vector(self, labels: InstrumentLabels) -> np.ndarray:
         """1 for every instrument that gets a stem, in the model's order: models are trained on such labels."""

@@ -37,9 +37,9 @@ class NegativeSNR(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         reference = ops.cast(y_true, "float32")
-        reference_energy = _energy(reference)
+        reference_energy = energy_of(reference)
         floor = _floor(reference_energy, self.floor_db)
-        error_energy = _energy(reference - ops.cast(y_pred, "float32"))
+        error_energy = energy_of(reference - ops.cast(y_pred, "float32"))
         losses = _ratio_db(error_energy + floor, reference_energy + floor)
         return _mean_over_present(losses, is_present(reference_energy))
 
@@ -71,7 +71,7 @@ class NegativeSISDR(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         reference, estimate = ops.cast(y_true, "float32"), ops.cast(y_pred, "float32")
-        reference_energy, estimate_energy = _energy(reference), _energy(estimate)
+        reference_energy, estimate_energy = energy_of(reference), energy_of(estimate)
         present = is_present(reference_energy)
         energy = ops.where(present, reference_energy, 1.0)
         direction = reference / ops.sqrt(energy)[:, :, None, None]
@@ -87,7 +87,7 @@ class NegativeSISDR(keras.losses.Loss):
         return {"name": self.name, "reduction": self.reduction, "floor_db": self.floor_db}
 
 
-def _energy(sources):
+def energy_of(sources):
     """`[batch, num_sources, time, channels]` to `[batch, num_sources]`."""
     return ops.sum(ops.square(sources), axis=(2, 3))
 

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from audio.losses.ratios import is_present
+from audio.losses.ratios import energy_of, is_present
 from audio.losses.waveform import magnitude
 from audio.stft import stft
 from av_sep.errors import ParameterError
@@ -49,7 +49,7 @@ class MultiResolutionSTFT(keras.losses.Loss):
     def call(self, y_true, y_pred):
         reference, estimate = ops.cast(y_true, "float32"), ops.cast(y_pred, "float32")
         losses = sum(self._loss_per_source(reference, estimate, *sizes) for sizes in self.resolutions)
-        present = ops.cast(is_present(ops.sum(ops.square(reference), axis=(2, 3))), "float32")
+        present = ops.cast(is_present(energy_of(reference)), "float32")
         return ops.sum(losses, axis=1) / len(self.resolutions) / ops.maximum(ops.sum(present, axis=1), 1)
 
     def _loss_per_source(self, reference, estimate, fft_length, frame_length, hop_length):

@@ -6,7 +6,7 @@ Conventions:
     full scale is 1.0. Split names are "train", "validation" and "test".
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -122,6 +122,15 @@ class Dataset:
     splits: Mapping[str, Split] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+
+    def knows(self, name: str) -> bool:
+        """Whether this is the name of a track, be it one that cannot be used."""
+        return any(track.name == name for track in self.tracks) or any(is_about(line, name) for line in self.problems)
+
+    def problems_besides(self, left_out: Iterable[str]) -> list[str]:
+        """What is wrong with others than the tracks of these names."""
+        names = tuple(left_out)
+        return [line for line in self.problems if not any(is_about(line, name) for name in names)]
 
     def instruments(self, track: Track) -> tuple[str, ...]:
         """Instruments of a track in the taxonomy's order, no repeats."""

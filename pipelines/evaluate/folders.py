@@ -74,7 +74,11 @@ def open_estimates(
 
 def holds_stems(root: str | Path) -> bool:
     """Whether a folder holds the stems of one track itself, not folders of tracks."""
-    return bool(set(_sounds(Path(root))) - set(_NO_STEMS))
+    return _are_stems(_sounds(Path(root)))
+
+
+def _are_stems(sounds: Iterable[str]) -> bool:
+    return bool(set(sounds) - set(_NO_STEMS))
 
 
 def _naming(names: Iterable[str]) -> Naming:
@@ -95,11 +99,12 @@ def _files(root: Path) -> dict[str, dict[str, Path]]:
     """Track -> name of a file without its suffix -> the file; tracks without stems left out."""
     if not root.is_dir():
         raise MediaError(f"Expected a folder of stems. Received: {root}, which is not there")
-    if holds_stems(root):
-        return {root.resolve().name: _sounds(root)}
+    own = _sounds(root)
+    if _are_stems(own):
+        return {root.resolve().name: own}
     folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
     found = {folder.name: _sounds(folder) for folder in folders}
-    return {name: sounds for name, sounds in found.items() if set(sounds) - set(_NO_STEMS)}
+    return {name: sounds for name, sounds in found.items() if _are_stems(sounds)}
 
 
 def _sounds(folder: Path) -> dict[str, Path]:

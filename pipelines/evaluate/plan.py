@@ -6,7 +6,7 @@ from pathlib import Path
 
 from av_sep.datasets.index import open_dataset
 from av_sep.datasets.splits import describe_split
-from av_sep.datasets.track import Dataset, Track, is_about
+from av_sep.datasets.track import Dataset, Track
 from av_sep.errors import MediaError, ParameterError
 from pipelines.evaluate.config import WHOLE_DATASET, EvaluateConfig
 from pipelines.evaluate.folders import open_estimates, open_references
@@ -113,9 +113,8 @@ def _tasks(
 
 def _side(index: Dataset, split: str, config: EvaluateConfig) -> tuple[Track, ...]:
     tracks = index.tracks if config.side == WHOLE_DATASET else index.split(split)[config.side]
-    known = {track.name for track in index.tracks}
     for name in config.leave_out:
-        if name not in known and not any(is_about(problem, name) for problem in index.problems):
+        if not index.knows(name):
             raise ParameterError(f"Expected a track of the dataset to leave out. Received: {name!r}")
     tracks = tuple(track for track in tracks if track.name not in config.leave_out)
     if not tracks:
@@ -127,7 +126,7 @@ def _side(index: Dataset, split: str, config: EvaluateConfig) -> tuple[Track, ..
 
 
 def _require_usable(index: Dataset, config: EvaluateConfig) -> None:
-    problems = [p for p in index.problems if not any(is_about(p, name) for name in config.leave_out)]
+    problems = index.problems_besides(config.leave_out)
     if problems and not config.allow_problems:
         rest = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise MediaError(

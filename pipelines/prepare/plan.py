@@ -11,7 +11,7 @@ from typing import Any
 from audio.records import SCHEMA_VERSION, RecordSpec
 from av_sep import __version__
 from av_sep.datasets.splits import describe_split
-from av_sep.datasets.track import Dataset, Track, is_about
+from av_sep.datasets.track import Dataset, Track
 from av_sep.errors import MediaError, ParameterError
 from av_sep.instruments import Taxonomy
 from pipelines.prepare.config import PrepareConfig
@@ -112,7 +112,7 @@ def record_spec(taxonomy: Taxonomy, config: PrepareConfig) -> RecordSpec:
 def _require_known(dataset: Dataset, config: PrepareConfig) -> None:
     known = [*(track.name for track in dataset.tracks), *(problem.split(":")[0] for problem in dataset.problems)]
     for name in config.leave_out:
-        if name not in known and not any(is_about(problem, name) for problem in dataset.problems):
+        if not dataset.knows(name):
             nearest = difflib.get_close_matches(name, known, n=1)
             hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
             raise ParameterError(f"Expected a track of the dataset to leave out.{hint} Received: {name!r}")
@@ -122,7 +122,7 @@ def unsolved_problems(dataset: Dataset, config: PrepareConfig) -> list[str]:
     """Problems of a dataset that its user has not said how to take."""
     if config.allow_problems:
         return []
-    return [problem for problem in dataset.problems if not any(is_about(problem, name) for name in config.leave_out)]
+    return dataset.problems_besides(config.leave_out)
 
 
 def require_usable(dataset: Dataset, config: PrepareConfig) -> None:
