@@ -10,14 +10,12 @@ player's estimate lies during the rest (median, and share of those 30 dB down), 
 plays; all in dB.
 """
 
-import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from score_models import RATE_HZ, Example, make_examples, read_held_out, read_solos
+from score_models import RATE_HZ, Example, make_examples, make_parser, read_held_out, read_solos
 from wrong_labels import level_below_db
 
 from audio.metrics import si_sdr
@@ -116,14 +114,8 @@ def summarize(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--solos", type=Path)
-    parser.add_argument("--bank", type=Path)
-    parser.add_argument("--models", default="default")
-    parser.add_argument("--count", type=int, default=16, help="mixtures per table and number of instruments")
-    parser.add_argument("--num-instruments", default="2,3")
+    parser = make_parser(__doc__, models="default", count=16)
     parser.add_argument("--extra", action="store_true")
-    parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     data = {}
     if options.bank:

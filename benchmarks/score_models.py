@@ -114,14 +114,20 @@ def summarize(rows: pd.DataFrame) -> pd.DataFrame:
     return table.loc[order, wanted].swaplevel(axis=1)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def make_parser(description: str | None, *, models: str, count: int) -> argparse.ArgumentParser:
+    """A parser of the options that say which models are scored on which mixtures, with these defaults."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--solos", type=Path)
     parser.add_argument("--bank", type=Path)
-    parser.add_argument("--models", default="wiener,conditioned_small")
-    parser.add_argument("--count", type=int, default=40, help="mixtures per table and number of instruments")
+    parser.add_argument("--models", default=models)
+    parser.add_argument("--count", type=int, default=count, help="mixtures per table and number of instruments")
     parser.add_argument("--num-instruments", default="2,3")
     parser.add_argument("--seed", type=int, default=0)
+    return parser
+
+
+def main() -> None:
+    parser = make_parser(__doc__, models="wiener,conditioned_small", count=40)
     parser.add_argument("--csv", type=Path, help="also write every row here")
     options = parser.parse_args()
     separators = {name: make_separator(load_model(name)) for name in options.models.split(",")}

@@ -8,13 +8,11 @@ the share of at least 30). The mixtures are those of `benchmarks/score_models.py
 `--gate-rests` a listener hears who plays and when, as in `av-sep separate` with labels that were only heard.
 """
 
-import argparse
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from score_models import RATE_HZ, Example, make_examples, read_data
+from score_models import RATE_HZ, Example, make_examples, make_parser, read_data
 
 from audio.metrics import si_sdr
 from audio.models import load_model, make_separator
@@ -64,14 +62,8 @@ def summarize(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--solos", type=Path)
-    parser.add_argument("--bank", type=Path)
-    parser.add_argument("--models", default="wiener,default")
-    parser.add_argument("--count", type=int, default=20, help="mixtures per table and number of instruments")
-    parser.add_argument("--num-instruments", default="2,3")
+    parser = make_parser(__doc__, models="wiener,default", count=20)
     parser.add_argument("--gate-rests", action="store_true")
-    parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     data = read_data(options.bank, options.solos)
     separators = {name: make_separator(load_model(name)) for name in options.models.split(",")}
