@@ -2,21 +2,21 @@
 
 Packaged models live in `audio/weights/<name>/`: `config.json` (class, constructor arguments, what it was trained on),
 `weights.npz` (float16 arrays in the order of `get_weights()`, the NMF templates or, in float32, the Wiener spectra)
-and `README.md` (model card). A `.keras` file of a registered network is taken as it is.
+and `README.md` (model card). An average names other packaged models and has no arrays of its own. A `.keras` file of a
+registered network is taken as it is.
 """
 
-import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-import numpy as np
-
+from audio.average_model import AverageModel
 from audio.baselines.built_in import BUILT_IN
 from audio.baselines.oracle import ORACLES
 from audio.baselines.supervised_nmf import SupervisedNMF
 from audio.baselines.wiener import StaticWiener
+from audio.packaged import CONFIG, WEIGHTS, read_arrays, read_config, write_packaged
 from audio.separation_model import NetworkModel, SeparationModel, WholeMixtureModel
 from audio.separator import DEFAULT_CHUNK_SAMPLES, Separator, StreamSeparator
 from audio.whole_mixture_separator import WholeMixtureSeparator
@@ -37,12 +37,12 @@ class ModelEntry:
 
 def packaged_models() -> tuple[ModelEntry, ...]:
     """The models that come with weights in the package, sorted by name."""
-    configs = {name: json.loads((WEIGHTS_DIR / name / "config.json").read_text()) for name in _packaged_names()}
+    configs = {name: read_config(WEIGHTS_DIR / name) for name in _packaged_names()}
     return tuple(ModelEntry(name, config["description"]) for name, config in configs.items())
 
 
 def _packaged_names() -> list[str]:
-    return sorted(path.parent.name for path in WEIGHTS_DIR.glob("*/config.json"))
+    return sorted(path.parent.name for path in WEIGHTS_DIR.glob(f"*/{CONFIG}"))
 
 
 def available_models() -> tuple[ModelEntry, ...]:
@@ -54,6 +54,17 @@ def available_models() -> tuple[ModelEntry, ...]:
 def resolve_name(name_or_path: str | Path) -> str:
     """What a name stands for today: "default" becomes the packaged model's own name, the rest stays."""
     return ALIASES.get(str(name_or_path), str(name_or_path))
+
+
+def weights_files(name: str) -> tuple[Path, ...]:
+    """The files that a packaged model's numbers come from; none for a model without weights."""
+    if name not in _packaged_names():
+        return ()
+    directory = WEIGHTS_DIR / name
+    config = read_config(directory)
+    if config["class"] != "AverageModel":
+        return (directory / WEIGHTS,)
+    return (directory / CONFIG, *(path for part in config["options"]["models"] for path in weights_files(part)))
 
 
 def load_model(name_or_path: str | Path = DEFAULT_MODEL) -> SeparationModel | WholeMixtureModel:
@@ -128,18 +139,17 @@ def save_packaged(network, directory: Path, *, description: str, training: dict)
         description: one line for listings.
         training: what it was trained on, for how long.
     """
-    directory.mkdir(parents=True, exist_ok=True)
     options = {**network.options, "source_names": list(network.source_names)}
     config = {"class": type(network).__name__, "description": description, "options": options, "training": training}
-    (directory / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    weights = {f"w{i:03d}": array.astype(np.float16) for i, array in enumerate(network.get_weights())}
-    np.savez_compressed(directory / "weights.npz", **weights)
+    write_packaged(directory, config, network.get_weights())
 
 
 def _load_packaged(directory: Path) -> SeparationModel:
-    config = json.loads((directory / "config.json").read_text())
-    with np.load(directory / "weights.npz") as archive:
-        arrays = [archive[name].astype(np.float32) for name in sorted(archive.files)]
+    config = read_config(directory)
+    if config["class"] == "AverageModel":
+        models = [cast(NetworkModel, load_model(name)) for name in config["options"]["models"]]
+        return AverageModel(models, config["options"]["weights"])
+    arrays = read_arrays(directory)
     if config["class"] == "StaticWiener":
         return StaticWiener(power_spectra=arrays[0], **config["options"])
     if config["class"] == "SupervisedNMF":

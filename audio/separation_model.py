@@ -78,12 +78,17 @@ class NetworkModel:
     def sample_rate_hz(self) -> int:
         return self.network.sample_rate_hz
 
+    @property
+    def takes_labels(self) -> bool:
+        """Whether the network is told what plays."""
+        return self.network.takes_labels
+
     def chunk_plan(self, chunk_samples: int) -> ChunkPlan:
         return self.network.chunk_plan(chunk_samples)
 
     def separate_chunk(self, chunk: np.ndarray, label_vector: np.ndarray) -> np.ndarray:
         inputs = {"mixture": chunk[None, :, None].astype(np.float32)}
-        if self.network.takes_labels:
+        if self.takes_labels:
             inputs["label_vector"] = label_vector[None].astype(np.float32)
         estimates = np.asarray(self.network.predict_on_batch(inputs))[0, :, :, 0]
         border = self.network.border_samples

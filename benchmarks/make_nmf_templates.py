@@ -10,7 +10,6 @@ settings on them.
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from scipy.signal import stft
 
 from audio.baselines.nmf import BETAS, SPECTROGRAM_POWERS, factorize
 from audio.baselines.supervised_nmf import OVERLAP
+from audio.packaged import write_packaged
 from av_sep.datasets.solo_bank import INT16_SCALE, SoloBank, open_bank
 from av_sep.instruments import URMP_13
 
@@ -75,8 +75,6 @@ def open_train(bank_dir: Path, without: str) -> SoloBank:
 
 def pack(output_dir: Path, templates: np.ndarray, bank: SoloBank, options) -> None:
     """Writes config.json and weights.npz."""
-    output_dir.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(output_dir / "weights.npz", templates=templates.astype(np.float16))
     config = {
         "class": "SupervisedNMF",
         "description": f"supervised NMF, {NAMES[options.divergence]}: {options.num_components} spectra per instrument",
@@ -93,7 +91,7 @@ def pack(output_dir: Path, templates: np.ndarray, bank: SoloBank, options) -> No
             "num_iterations": NUM_ITERATIONS,
         },
     }
-    (output_dir / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    write_packaged(output_dir, config, [templates])
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from audio.activity import Activity
+from audio.average_model import AverageModel
 from audio.separation_model import NetworkModel, SeparationModel, WholeMixtureModel
 from audio.tagger import StreamTagger
 from av_sep.instruments import URMP_13
@@ -19,7 +20,12 @@ def should_gate_rests(model: SeparationModel | WholeMixtureModel, instruments: C
     One player has nobody to give his rests to, the tagger must know them all, and the classics, which others are
     compared with, are left as they are.
     """
-    return isinstance(model, NetworkModel) and len(instruments) > 1 and set(instruments) <= set(URMP_13.names)
+    return is_network(model) and len(instruments) > 1 and set(instruments) <= set(URMP_13.names)
+
+
+def is_network(model: SeparationModel | WholeMixtureModel) -> bool:
+    """Whether a model was trained as a network, or is an average of such."""
+    return isinstance(model, (NetworkModel, AverageModel))
 
 
 def known_to_play(labels: InstrumentLabels, seen: InstrumentLabels | None) -> tuple[str, ...]:

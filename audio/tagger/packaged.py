@@ -1,25 +1,22 @@
 """The tagger in its packaged form: `config.json` (options, calibration, what it was trained on) and `weights.npz`."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
+from audio.packaged import CONFIG, WEIGHTS, read_arrays, read_config, write_packaged
 from audio.tagger.stream_tagger import StreamTagger
 
 WEIGHTS_DIR = Path(__file__).parent / "weights"
-TAGGER_FILES = (WEIGHTS_DIR / "config.json", WEIGHTS_DIR / "weights.npz")
+TAGGER_FILES = (WEIGHTS_DIR / CONFIG, WEIGHTS_DIR / WEIGHTS)
 
 
 def load_tagger(directory: Path = WEIGHTS_DIR) -> StreamTagger:
     """The packaged tagger, or one that `save_tagger` wrote to another folder."""
     from audio.tagger.network import InstrumentTagger
 
-    config = json.loads((directory / "config.json").read_text())
+    config = read_config(directory)
     network = InstrumentTagger(**config["options"])
-    with np.load(directory / "weights.npz") as archive:
-        network.set_weights([archive[name].astype(np.float32) for name in sorted(archive.files)])
+    network.set_weights(read_arrays(directory))
     return StreamTagger(network, temperature=config["temperature"], bias=config["bias"])
 
 
@@ -33,9 +30,6 @@ def save_tagger(network, directory: Path, temperature: float, bias: Sequence[flo
         bias: likewise.
         training: what it was trained on, for how long.
     """
-    directory.mkdir(parents=True, exist_ok=True)
     options = {**network.options, "instruments": list(network.instruments), "filters": list(network.options["filters"])}
     config = {"options": options, "temperature": temperature, "bias": list(bias), "training": training}
-    (directory / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    weights = {f"w{i:03d}": array.astype(np.float16) for i, array in enumerate(network.get_weights())}
-    np.savez_compressed(directory / "weights.npz", **weights)
+    write_packaged(directory, config, network.get_weights())

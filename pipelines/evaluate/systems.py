@@ -15,7 +15,7 @@ import numpy as np
 
 from audio.baselines.oracle import ORACLES
 from audio.level import working_gain
-from audio.models import WEIGHTS_DIR, available_models, make_separator, resolve_name
+from audio.models import available_models, make_separator, resolve_name, weights_files
 from audio.activity import Activity
 from audio.tagger import StreamTagger, load_tagger
 from av_sep.datasets.track import Track
@@ -23,7 +23,7 @@ from av_sep.errors import MediaError, ParameterError
 from pipelines.evaluate.sounds import TrackSound, read_estimates
 from pipelines.evaluate.tables import SystemInfo
 from pipelines.joint.files import load_separation_model
-from pipelines.rests import should_gate_rests
+from pipelines.rests import is_network, should_gate_rests
 
 FLOORS = ("mixture", "mixture_share", "wiener")
 CLASSICS = ("nmf", "nmf_frobenius", "nmf_itakura_saito", "nmf_blind", "ica", "pca")
@@ -119,7 +119,7 @@ def _spec(name: str) -> SystemSpec:
     entries = {entry.name: entry.description for entry in available_models()}
     if name in entries:
         info = SystemInfo(name=name, kind=_kind(name), title=_title(name), description=entries[name])
-        return SystemSpec(info, name, _weights_digest(WEIGHTS_DIR / name / "weights.npz"))
+        return SystemSpec(info, name, _digest(*weights_files(name)))
     path = Path(name)
     if path.suffix != ".keras":
         known = ", ".join((*GROUPS, *entries, *ORACLES))
@@ -129,7 +129,7 @@ def _spec(name: str) -> SystemSpec:
     # A run's folder says more than its "best.keras" does.
     shown = f"{path.resolve().parent.name}/{path.stem}"
     info = SystemInfo(name=shown, kind="model", title=shown, description=f"the model in {path.name}")
-    return SystemSpec(info, str(path.resolve()), _weights_digest(path))
+    return SystemSpec(info, str(path.resolve()), _digest(path))
 
 
 def _title(name: str) -> str:
@@ -153,8 +153,9 @@ def packaged_tagger() -> StreamTagger:
     return load_tagger()
 
 
-def _weights_digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+def _digest(*paths: Path) -> str:
+    """Of what the files hold, one after the other; empty where there are none."""
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest() if paths else ""
 
 
 @lru_cache(maxsize=4)
@@ -176,9 +177,8 @@ class _Model:
         self.name = source
         self.gate_rests = gate_rests
         self.separator = make_separator(load_separation_model(source))
-        network = getattr(self.separator.model, "network", None)
-        self.takes_labels = network is None or network.takes_labels
-        if gate_rests and network is not None:
+        self.takes_labels = getattr(self.separator.model, "takes_labels", True)
+        if gate_rests and is_network(self.separator.model):
             # Before anybody takes the time.
             packaged_tagger()
 

@@ -29,7 +29,7 @@ def take_weights(network: keras.Model, source: str) -> None:
     """
     other = load_model(source)
     if not isinstance(other, NetworkModel):
-        raise ParameterError(f"Expected start_from to name a network. Received: {source!r}")
+        raise ParameterError(f"Expected start_from to name a single network. Received: {source!r}")
     given = {(variable.path, tuple(variable.shape)): variable for variable in other.network.weights}
     matches = [(variable, given.get((variable.path, tuple(variable.shape)))) for variable in network.weights]
     without = [variable.path for variable, match in matches if match is None]

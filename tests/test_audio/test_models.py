@@ -83,11 +83,12 @@ def test_packaged_model_loads_and_separates(name, rng):
 @EVERY_PACKAGED
 def test_packaged_model_carries_its_taxonomy_and_says_what_it_is(name):
     config = json.loads((models.WEIGHTS_DIR / name / "config.json").read_text())
-    names = config["options"]["source_names"]
+    names = load_model(name).source_names
     # All of a taxonomy, or some of it in its order.
-    assert any(names == [name for name in taxonomy.names if name in names] for taxonomy in TAXONOMIES.values())
-    assert load_model(name).source_names == tuple(config["options"]["source_names"])
-    assert load_model(name).sample_rate_hz == config["options"]["sample_rate_hz"]
+    assert any(names == tuple(n for n in taxonomy.names if n in names) for taxonomy in TAXONOMIES.values())
+    if config["class"] != "AverageModel":
+        assert names == tuple(config["options"]["source_names"])
+        assert load_model(name).sample_rate_hz == config["options"]["sample_rate_hz"]
     assert config["training"]
     entry = next(entry for entry in packaged_models() if entry.name == name)
     assert entry.description == config["description"] and 10 < len(entry.description) < 200

@@ -1,4 +1,4 @@
-"""What the separator promises, for two networks and for fixed filters.
+"""What the separator promises, for two networks, their average and fixed filters.
 
 Estimates are made non-trivial on purpose: the first network has random weights and neither gate nor consistency of its
 own, so that silence and sums are the separator's work. The second one sees to them itself.
@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.signal import correlate, correlation_lags
 
+from audio.average_model import AverageModel
 from audio.baselines.wiener import StaticWiener
 from audio.framing import output_length, valid_lengths
 from audio.activity import Activity
@@ -31,15 +32,15 @@ def wiener_model(source_names=("violin", "flute", "tuba")):
 @pytest.fixture(scope="module")
 def models(conditioned_network, make_log_frequency_network):
     # More slots than the labels need.
-    log_frequency = make_log_frequency_network(num_slots=3, memory_units=0)
-    return {
+    networks = {
         "network": NetworkModel(conditioned_network),
-        "log_frequency": NetworkModel(log_frequency),
-        "wiener": wiener_model(),
+        "log_frequency": NetworkModel(make_log_frequency_network(num_slots=3, memory_units=0)),
     }
+    average = AverageModel(tuple(networks.values()), (0.5, 0.5))
+    return {**networks, "average": average, "wiener": wiener_model()}
 
 
-@pytest.fixture(params=("network", "log_frequency", "wiener"))
+@pytest.fixture(params=("network", "log_frequency", "average", "wiener"))
 def model(models, request):
     return models[request.param]
 

@@ -297,7 +297,7 @@ def test_a_run_that_goes_on_no_longer_needs_what_it_started_from(whole, bank, tm
 @pytest.mark.parametrize(
     ("source", "error", "message"),
     (
-        ("nmf", ParameterError, "start_from to name a network. Received: 'nmf'"),
+        ("nmf", ParameterError, "start_from to name a single network. Received: 'nmf'"),
         ("conditioned_small", ParameterError, r"\d+ arrays. Received: 'conditioned_small', which has 0 of them"),
         ("nothing.keras", MediaError, "does not exist"),
         ("somebody", ParameterError, "a model's name"),
