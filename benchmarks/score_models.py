@@ -1,6 +1,6 @@
 """Scores separation models on seeded mixtures of solo recordings that none of them was trained on.
 
-    python benchmarks/score_models.py --solos DIR [--solos-name real] [--bank BANK] --models wiener,conditioned_small
+    python benchmarks/score_models.py --solos DIR [--bank BANK] --models wiener,conditioned_small
 
 `--solos` is a folder `<instrument>/*.flac`; `--bank` adds mixtures of a bank's held-out split. Every table carries
 the mixture (what doing nothing scores), the static Wiener filters (what no learning scores) and the ideal ratio mask

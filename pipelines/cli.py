@@ -34,9 +34,9 @@ DETECTORS = "embedded, hub:<handle or folder>, labels:<file>, several with comma
 
 def _shared_options(command: Callable) -> Callable:
     options = [
-        click.option("--threshold", type=click.FloatRange(0, 1), help="Confidence that an instrument must reach."),
+        click.option("--threshold", type=click.FloatRange(0, 1), help="Confidence that an instrument must reach to be seen.  [default: 0.4]"),
         click.option("--fps", default=1.0, show_default=True, help="Pictures looked at per second of video."),
-        click.option("--overwrite", is_flag=True, help="Replace existing output."),
+        click.option("--overwrite", is_flag=True, help="Replace an earlier result."),
         click.option("--quiet", is_flag=True, help="Print nothing but errors."),
         click.option("--json", "as_json", is_flag=True, help="Print the results as JSON."),
         click.option("--debug", is_flag=True, help="Show the traceback of an error."),
@@ -61,7 +61,7 @@ def run() -> None:
     main(prog_name="av-sep")
 
 
-@main.command()
+@main.command(short_help="One stem per instrument from a performance.")
 @click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--output", "output_dir", default="out", show_default=True, type=click.Path(path_type=Path))
 @click.option("--instruments", help="What plays, e.g. vn,vc,fl, instead of looking.")
@@ -72,11 +72,11 @@ def run() -> None:
 )
 @click.option("--model", default="default", show_default=True, help="A model's name (av-sep models) or a .keras file.")
 @click.option("--detector", help=f"{DETECTORS}; by default what the model brings with it, else embedded.")
-@click.option("--gate-rests/--no-gate-rests", default=True, help="Silence stems while their player rests.  [default]")
+@click.option("--gate-rests/--no-gate-rests", default=True, help="Silence stems while their player rests.  [default: on]")
 @click.option("--format", "file_format", default="wav", show_default=True, type=click.Choice(["wav", "flac", "mp3"]))
-@click.option("--bit-depth", default="32", show_default=True, type=click.Choice(["16", "24", "32"]), help="32: float.")
+@click.option("--bit-depth", default="32", show_default=True, type=click.Choice(["16", "24", "32"]), help="32 is float in wav, 24-bit in flac.")
 @click.option("--sample-rate", type=int, help="Of the stems in Hz; the input's by default.")
-@click.option("--residual", is_flag=True, help="Write what no stem explains instead of sharing it among the stems.")
+@click.option("--residual", is_flag=True, help="Write what the estimates leave of the recording, instead of sharing it among them.")
 @click.option("--dry-run", is_flag=True, help="Look and say what would be written.")
 @_shared_options
 def separate(inputs, output_dir, instruments, quiet, as_json, debug, **options) -> None:

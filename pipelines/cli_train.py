@@ -10,9 +10,9 @@ from pipelines.cli_errors import one_line_errors
 from pipelines.progress import TerminalProgress
 
 
-@click.command()
+@click.command(short_help="Train a model by a recipe.")
 @click.argument("recipe")
-@click.option("--data", required=True, help="Folder of records (av-sep prepare) or of a bank of solos; path or URL.")
+@click.option("--data", required=True, help="Records (av-sep prepare; path or URL) or a bank of solos (path).")
 @click.option("-o", "--output", required=True, help="Folder of the run, path or URL; a run that was stopped goes on.")
 @click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Change a setting, e.g. batch_size=16.")
 @click.option("--accelerator", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "gpu", "tpu"]))
@@ -73,7 +73,7 @@ def recipes() -> None:
         click.echo(f"{name}: {(recipe.__doc__ or '').strip().splitlines()[0]}")
 
 
-@click.command()
+@click.command(short_help="Write a run's model as one .keras file.")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The .keras file to write.")
 @click.option("--float16/--float32", default=True, show_default=True, help="How weights are stored.")

@@ -21,7 +21,8 @@ def worker_options(default_processes: int | None) -> Callable[[Callable], Callab
     shown_default = str(default_processes or "one per core")
     runner_help = "local, or an Apache Beam runner (DirectRunner, FlinkRunner, SparkRunner, DataflowRunner, ...)."
     options = [
-        click.option("--processes", type=click.IntRange(1), default=default_processes, show_default=shown_default),
+        click.option("--processes", type=click.IntRange(1), default=default_processes, show_default=shown_default,
+                     help="How many local processes share the work."),
         click.option("--runner", default="local", show_default=True, help=f"Who does the work: {runner_help}"),
         click.option("--runner-options", default="", help="The Beam runner's own options, in one pair of quotes."),
     ]

@@ -211,7 +211,7 @@ def _mirrored(devices: list[str], jit_compile: bool, steps_per_execution: int) -
 
 
 def _no_tpu() -> ParameterError:
-    return ParameterError("Keras 3 does not train on a TPU with TensorFlow: use --backend jax and 'av-sep[tpu]'")
+    return ParameterError("Keras 3 does not train on a TPU with TensorFlow: use --backend jax and the extra tpu")
 
 
 def _not_there(accelerator: str, backend: str, seen: list[str]) -> ParameterError:

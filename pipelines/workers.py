@@ -150,7 +150,7 @@ def _through_beam(
         from apache_beam.options.pipeline_options import PipelineOptions
     except ImportError as error:
         raise ParameterError(
-            f"The runner {workers.runner} needs Apache Beam: pip install 'av-sep[beam]'"
+            f"The runner {workers.runner} needs Apache Beam; try: pip install '.[beam]' in av-sep's checkout"
         ) from error
     with tempfile.TemporaryDirectory() as temporary:
         prefix = exchange or os.path.join(temporary, "outcomes")

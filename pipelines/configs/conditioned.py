@@ -1,4 +1,4 @@
-"""Recipe of the conditioned Wave-U-Net at the mission's rate, for an accelerator."""
+"""Recipe of the conditioned Wave-U-Net at 22,050 Hz, for an accelerator."""
 
 from av_sep.instruments import URMP_13
 from pipelines.config import TrainConfig

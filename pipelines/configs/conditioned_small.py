@@ -5,7 +5,7 @@ from pipelines.config import TrainConfig
 
 
 def conditioned_small() -> TrainConfig:
-    """The conditioned Wave-U-Net that ships with the program, small enough to train on a CPU.
+    """The first conditioned Wave-U-Net, at 16 kHz, small enough to train on a CPU.
 
     Command: av-sep train conditioned_small --data BANK -o runs/small (BANK from benchmarks/make_solo_bank.py)
     Cost: 5,600 steps of 8 examples of 1.28 s; 82 minutes on one core of a busy 2-core machine (AVX-512, bfloat16).

@@ -166,5 +166,5 @@ def test_a_missing_partitura_is_said_with_the_way_to_get_it(tmp_path, monkeypatc
     (tmp_path / "a.mxl").touch()
     monkeypatch.setitem(sys.modules, "partitura", None)
     score_files.read_score.cache_clear()
-    with pytest.raises(ParameterError, match=r"pip install 'av-sep\[scores\]'"):
+    with pytest.raises(ParameterError, match=r"pip install '\.\[scores\]'"):
         excerpt(tmp_path, PLAYERS, 4.0, np.random.default_rng(0))

@@ -1,4 +1,4 @@
-"""Scores from files, MusicXML and MIDI, read with partitura (the extra `av-sep[scores]`).
+"""Scores from files, MusicXML and MIDI, read with partitura (the extra `scores`).
 
 Instruments are given out anew: the score's highest part goes to the ensemble's highest player and so on, each moved by
 octaves to where the player is at home. Chords and double stops become their highest note, grace notes are left out.
@@ -195,7 +195,7 @@ def _partitura() -> Any:
             import partitura
     except ImportError as error:
         raise ParameterError(
-            "Playing from scores needs partitura, which is not installed; try: pip install 'av-sep[scores]'"
+            "Playing from scores needs partitura, which is not installed; try: pip install '.[scores]' in av-sep's checkout"
         ) from error
     return partitura
 
