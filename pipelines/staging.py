@@ -4,7 +4,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from av_sep.errors import MediaError, ParameterError
@@ -15,8 +15,8 @@ RESULT_FILES = ("manifest.json", "report.html")
 
 
 def is_result(folder: Path) -> bool:
-    """Whether a folder is a finished output of ours."""
-    return all((folder / name).is_file() for name in RESULT_FILES)
+    """Whether a folder is a finished output of ours; not one that cannot be looked into."""
+    return all(os.path.isfile(folder / name) for name in RESULT_FILES)
 
 
 def require_free(path: Path, *, overwrite: bool) -> None:
@@ -24,6 +24,7 @@ def require_free(path: Path, *, overwrite: bool) -> None:
 
     Raises:
         ParameterError: if it exists, is not an empty folder, and may not be replaced.
+        MediaError: where that cannot be told, because the place cannot be reached.
     """
     if overwrite or not _is_taken(path):
         return
@@ -35,6 +36,7 @@ def require_own(directory: Path, *, overwrite: bool) -> None:
 
     Raises:
         ParameterError: if something else has its name, or a finished one that may not be replaced.
+        MediaError: as `require_free`.
     """
     if _is_taken(directory) and not is_result(directory):
         raise ParameterError(
@@ -45,7 +47,10 @@ def require_own(directory: Path, *, overwrite: bool) -> None:
 
 
 def _is_taken(path: Path) -> bool:
-    return path.is_symlink() or (path.exists() and not (path.is_dir() and not any(path.iterdir())))
+    try:
+        return path.is_symlink() or (path.exists() and not (path.is_dir() and not any(path.iterdir())))
+    except OSError as error:
+        raise _cannot_write_to(path, error) from error
 
 
 def make_folder(folder: Path) -> None:
@@ -62,7 +67,10 @@ def make_folder(folder: Path) -> None:
 
 def require_writable(folder: Path) -> None:
     """Raises MediaError where it can be told beforehand that a folder cannot be made or written to."""
-    nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    try:
+        nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    except OSError as error:
+        raise _cannot_write_to(folder, error) from error
     if not nearest.is_dir():
         raise MediaError(f"Cannot write to {folder}: {nearest} is no folder")
     if not os.access(nearest, os.W_OK | os.X_OK):
@@ -77,11 +85,12 @@ def _cannot_write_to(folder: Path, error: OSError) -> MediaError:
 def staged_folder(directory: Path, *, overwrite: bool) -> Iterator[Path]:
     """A hidden folder beside `directory` to write to; it takes the final name only if the body ends well.
 
-    An earlier result of that name stays as it was until then.
+    An earlier result of that name stays as it was until then, and if the name cannot be taken. Where the name is a link
+    to an earlier result, the link is replaced and what it leads to stays.
 
     Raises:
-        ParameterError: see `require_own`.
-        MediaError: where the folder cannot be made.
+        ParameterError: see `require_own`; also at the end, for what has taken the name since the beginning.
+        MediaError: where the folder cannot be made or given its name.
     """
     require_own(directory, overwrite=overwrite)
     staging = directory.with_name(f".{secrets.token_hex(8)}.part")
@@ -93,21 +102,48 @@ def staged_folder(directory: Path, *, overwrite: bool) -> Iterator[Path]:
         raise _cannot_write_to(directory.parent, error) from error
     try:
         yield staging
-        _take_name(staging, directory)
+        _take_name(staging, directory, overwrite=overwrite)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
         if parent_is_new and not any(directory.parent.iterdir()):
             directory.parent.rmdir()
 
 
-def _take_name(staging: Path, directory: Path) -> None:
+def _take_name(staging: Path, directory: Path, *, overwrite: bool) -> None:
+    # Hours may have passed since it was free.
+    require_own(directory, overwrite=overwrite)
     try:
-        if not directory.exists():
+        if not _is_taken(directory):
+            # Refused by the system if somebody fills the place at this moment.
             os.replace(staging, directory)
             return
         old = directory.with_name(f".{secrets.token_hex(8)}.old")
         os.replace(directory, old)
-        os.replace(staging, directory)
+        try:
+            os.replace(staging, directory)
+        # Being asked to end, too, must not cost the earlier result its name.
+        except BaseException:
+            _give_back(old, directory)
+            raise
+    except MediaError:
+        raise
     except OSError as error:
         raise MediaError(f"Cannot write {directory}: {error.strerror or error}") from error
-    shutil.rmtree(old, ignore_errors=True)
+    _remove(old)
+
+
+def _give_back(old: Path, directory: Path) -> None:
+    try:
+        os.replace(old, directory)
+    except OSError as error:
+        reason = error.strerror or error
+        raise MediaError(f"Cannot write {directory}: {reason}; the earlier result is kept as {old}") from error
+
+
+def _remove(old: Path) -> None:
+    # What a link leads to is not ours to remove, and `rmtree` leaves the link itself.
+    if old.is_symlink():
+        with suppress(OSError):
+            old.unlink()
+    else:
+        shutil.rmtree(old, ignore_errors=True)

@@ -1,14 +1,16 @@
 """Output folders appear whole or not at all."""
 
+import os
+
 import pytest
 
 from av_sep.errors import MediaError, ParameterError
-from pipelines.staging import RESULT_FILES, require_writable, staged_folder
+from pipelines.staging import RESULT_FILES, require_free, require_own, require_writable, staged_folder
 
 
 def make_result(folder, *others):
     """A finished output, with other files in it."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     for name in (*RESULT_FILES, *others):
         (folder / name).write_text("old")
     return folder
@@ -94,3 +96,107 @@ def test_file_in_the_way_of_the_folder(tmp_path):
     with pytest.raises(MediaError, match="Cannot write"):
         with staged_folder(tmp_path / "file" / "out", overwrite=False):
             raise AssertionError("must not begin")
+
+
+@pytest.mark.parametrize("make", ["result", "folder", "file", "link to nothing"])
+def test_what_took_the_name_meanwhile_stays(tmp_path, make):
+    target = tmp_path / "out"
+    with pytest.raises(ParameterError, match="--overwrite" if make == "result" else "something else"):
+        with staged_folder(target, overwrite=False) as staging:
+            (staging / "new.wav").write_text("new")
+            if make == "result":
+                make_result(target, "theirs.wav")
+            elif make == "folder":
+                target.mkdir()
+                (target / "theirs.wav").write_text("theirs")
+            elif make == "file":
+                target.write_text("theirs")
+            else:
+                target.symlink_to(tmp_path / "nowhere")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    if make == "link to nothing":
+        assert target.is_symlink()
+    else:
+        assert target.is_file() if make == "file" else (target / "theirs.wav").is_file()
+
+
+def test_what_is_no_result_is_not_replaced_at_the_end_either(tmp_path):
+    target = make_result(tmp_path / "out")
+    with pytest.raises(ParameterError, match="something else"):
+        with staged_folder(target, overwrite=True):
+            for name in RESULT_FILES:
+                (target / name).unlink()
+            (target / "diary.txt").write_text("mine")
+    assert (target / "diary.txt").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), SystemExit(143)])
+def test_earlier_result_gets_its_name_back_where_the_new_one_cannot_take_it(tmp_path, monkeypatch, error):
+    target = make_result(tmp_path / "out", "old.wav")
+    replace = os.replace
+
+    def fail_for_the_new(source, destination):
+        if source.suffix == ".part":
+            raise error
+        replace(source, destination)
+
+    monkeypatch.setattr(os, "replace", fail_for_the_new)
+    with pytest.raises(MediaError if isinstance(error, OSError) else SystemExit, match="No space left|143"):
+        with staged_folder(target, overwrite=True) as staging:
+            (staging / "new.wav").write_text("new")
+    assert (target / "old.wav").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_earlier_result_that_lost_its_name_is_told(tmp_path, monkeypatch):
+    target = make_result(tmp_path / "out", "old.wav")
+    replace = os.replace
+
+    def fail_after_the_first(source, destination):
+        if source != target:
+            raise OSError(13, "Permission denied")
+        replace(source, destination)
+
+    monkeypatch.setattr(os, "replace", fail_after_the_first)
+    with pytest.raises(MediaError, match="Permission denied; the earlier result is kept as") as caught:
+        with staged_folder(target, overwrite=True):
+            pass
+    (kept,) = tmp_path.iterdir()
+    assert str(caught.value).endswith(str(kept)) and (kept / "old.wav").read_text() == "old"
+
+
+def test_link_to_a_result_is_replaced_and_nothing_hidden_stays(tmp_path):
+    linked, target = make_result(tmp_path / "linked", "old.wav"), tmp_path / "out"
+    target.symlink_to(linked)
+    with staged_folder(target, overwrite=True) as staging:
+        (staging / "new.wav").write_text("new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["linked", "out"]
+    assert not target.is_symlink() and (target / "new.wav").read_text() == "new"
+    assert (linked / "old.wav").read_text() == "old"
+
+
+def test_place_that_cannot_be_reached_is_one_line(tmp_path, monkeypatch):
+    too_long = tmp_path / ("x" * 300)
+    for check in (require_free, require_own):
+        with pytest.raises(MediaError, match="Cannot write to .*x: File name too long$"):
+            check(too_long, overwrite=False)
+    with pytest.raises(MediaError, match="Cannot write to .*out: File name too long$"):
+        require_writable(too_long / "out")
+    with pytest.raises(MediaError, match="File name too long"):
+        with staged_folder(too_long, overwrite=False):
+            raise AssertionError("must not begin")
+    # Root may go anywhere, so the system's refusal is played.
+    real_stat, real_lstat = os.stat, os.lstat
+
+    def refuse(path, real):
+        if "locked" in os.fspath(path):
+            raise PermissionError(13, "Permission denied", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "stat", lambda path, **options: refuse(path, lambda path: real_stat(path, **options)))
+    monkeypatch.setattr(os, "lstat", lambda path, **options: refuse(path, lambda path: real_lstat(path, **options)))
+    for act in (lambda path: require_own(path, overwrite=False), require_writable):
+        with pytest.raises(MediaError, match="Cannot write to .*out: Permission denied$"):
+            act(tmp_path / "locked" / "out")
+    assert not list(tmp_path.iterdir())
