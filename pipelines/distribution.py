@@ -16,8 +16,8 @@ parallelism was run on 8 fake CPU devices, MirroredStrategy on two logical CPUs.
 
 import os
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,6 +107,8 @@ def open_devices(
 ) -> Devices:  # fmt: skip
     """The devices of a run under the backend that Keras has.
 
+    Several of them under JAX are Keras's distribution from then on; see `keras_as_before`.
+
     Args:
         accelerator: one of `ACCELERATORS`; "auto" takes the best that the backend sees.
         num_devices: how many; all where None (of CPUs, one).
@@ -135,6 +137,23 @@ def open_devices(
     mesh = keras.distribution.DataParallel(devices=devices[:wanted], auto_shard_dataset=False)
     keras.distribution.set_distribution(mesh)
     return Devices(backend, kind, wanted)
+
+
+@contextmanager
+def keras_as_before() -> Iterator[None]:
+    """Gives Keras's precision and distribution back as they were, however the body ends.
+
+    Both hold for the whole process: networks that are built afterwards must not be in the body's precision, nor on its
+    devices.
+    """
+    import keras
+
+    policy, distribution = keras.config.dtype_policy(), keras.distribution.distribution()
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(policy)
+        keras.distribution.set_distribution(distribution)
 
 
 def _require_equal_shares(batch_size: int, num_devices: int) -> None:

@@ -9,7 +9,7 @@ from keras import ops
 
 from audio.losses import make_loss
 from pipelines.config import TrainConfig
-from pipelines.distribution import PRECISIONS, Devices, open_devices
+from pipelines.distribution import PRECISIONS, Devices, keras_as_before, open_devices
 from pipelines.networks import build_network, objectives
 from pipelines.progress import Progress, silent
 from pipelines.train.callbacks import is_exhausted, make_callbacks
@@ -34,6 +34,7 @@ class TrainingRun:
     devices: Devices
 
 
+@keras_as_before()
 def train(
     config: TrainConfig, data: str, output: str, *, accelerator: str = "auto", num_devices: int | None = None,
     progress: Progress = silent,

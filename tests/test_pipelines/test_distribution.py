@@ -120,6 +120,30 @@ def test_what_mirrored_strategy_cannot_do_is_refused_naming_what_can(options):
     assert message.startswith("ParameterError") and "--backend jax" in message
 
 
+REFUSED = """
+from pipelines.distribution import choose_backend
+choose_backend("cpu", "jax", 2)
+import keras, sys
+from av_sep.errors import MediaError
+from pipelines.config import TrainConfig
+from pipelines.train import train
+model = {"source_names": ("a", "b"), "sample_rate_hz": 8000, "num_levels": 2, "num_filters": 2, "context": False}
+config = TrainConfig(recipe="tiny", model=model, segment_samples=64, batch_size=4, precision="bfloat16")
+try:
+    train(config, sys.argv[1], sys.argv[1], accelerator="cpu", num_devices=2)
+except MediaError:
+    print(keras.distribution.distribution(), keras.config.dtype_policy().name)
+"""
+
+
+def test_a_refused_run_leaves_keras_neither_its_devices_nor_its_precision(tmp_path):
+    pytest.importorskip("jax", reason="needs av-sep[jax]")
+    command = [sys.executable, "-c", REFUSED, str(tmp_path)]
+    environment = {key: value for key, value in os.environ.items() if value or key != "KERAS_BACKEND"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.stdout.split() == ["None", "float32"], done.stderr
+
+
 def test_both_backends_take_the_same_steps():
     """Losses after eight steps of Adam agree only where the gradients do."""
     pytest.importorskip("jax", reason="needs av-sep[jax]")

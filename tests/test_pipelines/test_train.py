@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from contextlib import nullcontext
 
 import numpy as np
 import pandas as pd
@@ -186,6 +187,20 @@ def test_a_run_ends_when_validation_no_longer_improves(bank, tmp_path):
     done = train(config, bank, tmp_path / "run")
     assert 3 <= len(done.history) < 9
     assert len(train(config, bank, tmp_path / "run").history) == len(done.history)
+
+
+@pytest.mark.parametrize("sample_rate_hz", [8000, 16000])
+def test_networks_built_after_a_run_are_not_in_its_precision(bank, tmp_path, sample_rate_hz):
+    """Whether it ends well or, since the bank is at another rate, does not."""
+    from audio.models import load_model
+
+    model = {**TINY.model, "sample_rate_hz": sample_rate_hz}
+    config = dataclasses.replace(TINY, precision="bfloat16", num_epochs=1, steps_per_epoch=1, model=model)
+    ends = nullcontext() if sample_rate_hz == 8000 else pytest.raises(ParameterError, match="16000 Hz")
+    with ends:
+        train(config, bank, tmp_path / "run")
+    assert (tmp_path / "run" / "best.keras").exists() == (sample_rate_hz == 8000)
+    assert {layer.compute_dtype for layer in load_model("conditioned_small").network.layers} == {"float32"}
 
 
 def test_a_run_on_another_file_system(bank):
