@@ -100,10 +100,12 @@ class Activity:
         if not len(self.times_seconds):
             return np.ones((len(instruments), len(times_seconds)), np.float32)
         columns = [self.instruments.index(name) for name in instruments]
-        rows = [np.interp(times_seconds, self.times_seconds, self._log_weights[:, column]) for column in columns]
+        rows = [np.interp(times_seconds, self.times_seconds, self._log_weights[column]) for column in columns]
         log_weights = np.array(rows).reshape(len(columns), len(times_seconds))
         return np.exp(log_weights - log_weights.max(axis=0, initial=-np.inf)).astype(np.float32)
 
     @cached_property
     def _log_weights(self) -> np.ndarray:
-        return SHARPNESS * np.minimum(self.log_odds + BENEFIT_OF_DOUBT, 0)
+        """`[num_instruments, num_times]`; rows as `np.interp` takes them without copying all of them at every call."""
+        log_weights = SHARPNESS * np.minimum(self.log_odds + BENEFIT_OF_DOUBT, 0)
+        return np.ascontiguousarray(log_weights.T, np.float64)

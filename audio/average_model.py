@@ -5,6 +5,7 @@ only one of them made up gets weaker. Music separation does so since S. Uhlich e
 separation based on deep neural networks through data augmentation and network blending", ICASSP 2017, section 4.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -31,7 +32,7 @@ class AverageModel:
         if len(models) < 2 or len({(model.sample_rate_hz, model.source_names) for model in models}) > 1:
             kinds = "; ".join(f"{model.sample_rate_hz} Hz {', '.join(model.source_names)}" for model in models)
             raise ParameterError(f"Expected two models or more of one rate and the same sources. Received: {kinds}")
-        if len(weights) != len(models) or not all(weight > 0 for weight in weights):
+        if len(weights) != len(models) or not all(0 < weight < math.inf for weight in weights):
             raise ParameterError(f"Expected a weight above 0 for each of {len(models)} models. Received: {weights}")
         self.models = tuple(models)
         self.weights = tuple(weight / sum(weights) for weight in weights)

@@ -49,10 +49,6 @@ class ChunkPlan:
     hop_samples: int
     context_samples: int
 
-    def num_chunks(self, num_samples: int) -> int:
-        """How many chunks cover a signal of `num_samples`."""
-        return -(-num_samples // self.hop_samples)
-
 
 def valid_lengths(
     num_output_samples: int,

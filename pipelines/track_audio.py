@@ -32,7 +32,7 @@ _LARGEST_REST_DB = -40.0
 
 
 class TrackAudio:
-    """Reads one track; use `blocks` once, then `remarks` and `num_samples` are known.
+    """Reads one track; use `blocks` once, then what it tells is known.
 
     Args:
         track: what to read.
@@ -43,6 +43,7 @@ class TrackAudio:
     Attributes:
         remarks: what was mended on the way, one line each.
         num_samples: length at the wanted rate.
+        lengths: of each part's sound and, at the end, the mixture's, before silence was added; as far as was read.
     """
 
     def __init__(self, track: Track, instruments: Sequence[str], *, sample_rate_hz: int, num_channels: int):
@@ -52,6 +53,7 @@ class TrackAudio:
         self.num_channels = num_channels
         self.remarks: list[str] = []
         self.num_samples = 0
+        self.lengths: list[int] = []
 
     def blocks(self) -> Iterator[Block]:
         """Mixture and stems from start to end, in memory that does not grow with the track.
@@ -62,21 +64,22 @@ class TrackAudio:
         sounds = [part.sound for part in self.track.parts]
         if self.track.mixture is not None:
             sounds.append(self.track.mixture)
-        lengths, peaks = [0] * len(sounds), {name: 0.0 for name in self.instruments}
+        self.lengths, peaks = [0] * len(sounds), {name: 0.0 for name in self.instruments}
         mixture_energy = rest_energy = 0.0
         with ExitStack() as stack:
             readers = [stack.enter_context(open_audio(sound.path, stream_index=sound.stream_index)) for sound in sounds]
             self._compare_rates(sounds, readers)
             for pieces in zip_longest(*(self._converted(reader) for reader in readers)):
                 longest = max(len(piece) for piece in pieces if piece is not None)
-                lengths = [length + (0 if piece is None else len(piece)) for length, piece in zip(lengths, pieces)]
+                read = [0 if piece is None else len(piece) for piece in pieces]
+                self.lengths = [length + more for length, more in zip(self.lengths, read)]
                 block = self._block([_padded(piece, longest, self.num_channels) for piece in pieces])
                 peaks = {name: max(peak, float(np.abs(block[1][name]).max())) for name, peak in peaks.items()}
                 self.num_samples += longest
                 mixture_energy += float(np.sum(np.square(block[0])))
                 rest_energy += float(np.sum(np.square(block[0] - sum_of(list(block[1].values())))))
                 yield block
-        self._compare_lengths(sounds, lengths)
+        self._compare_lengths(sounds)
         self._compare_mixture(mixture_energy, rest_energy)
         self.remarks += [f"the stem of {name} is silent throughout" for name in peaks if peaks[name] < _SILENT_PEAK]
 
@@ -108,8 +111,8 @@ class TrackAudio:
         if rest_db > _LARGEST_REST_DB:
             self.remarks.append(f"what the stems leave of the recorded mixture is at {rest_db:.1f} dB of it")
 
-    def _compare_lengths(self, sounds: list[Sound], lengths: list[int]) -> None:
-        for sound, length in zip(sounds, lengths):
+    def _compare_lengths(self, sounds: list[Sound]) -> None:
+        for sound, length in zip(sounds, self.lengths):
             missing_seconds = (self.num_samples - length) / self.sample_rate_hz
             if missing_seconds > _SHORTEST_GAP_SECONDS:
                 self.remarks.append(

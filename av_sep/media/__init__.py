@@ -14,7 +14,7 @@ ffmpeg where there is one on PATH and the one that imageio-ffmpeg brings otherwi
 """
 
 from av_sep.media.audio_reader import AudioReader, open_audio, read_audio
-from av_sep.media.audio_writer import AUDIO_FORMATS, BIT_DEPTHS, AudioWriter, write_audio
+from av_sep.media.audio_writer import AUDIO_FORMATS, BIT_DEPTHS, MP3_SAMPLE_RATES_HZ, AudioWriter, write_audio
 from av_sep.media.ffmpeg import ensure_ffmpeg_on_path, ffmpeg_executable
 from av_sep.media.files import MEDIA_EXTENSIONS, SOUND_EXTENSIONS, VIDEO_EXTENSIONS, find_media, replace_when_complete
 from av_sep.media.probe import probe
@@ -24,6 +24,7 @@ __all__ = [
     "AUDIO_FORMATS",
     "BIT_DEPTHS",
     "MEDIA_EXTENSIONS",
+    "MP3_SAMPLE_RATES_HZ",
     "SOUND_EXTENSIONS",
     "VIDEO_EXTENSIONS",
     "AudioReader",

@@ -21,7 +21,7 @@ from av_sep.media.wav import WavFile
 AUDIO_FORMATS = ("wav", "flac", "mp3")
 BIT_DEPTHS = (16, 24, 32)
 
-_MP3_SAMPLE_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+MP3_SAMPLE_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _MAX_CHANNELS = {"wav": 65535, "flac": 8, "mp3": 2}
 # Limits of the formats' own headers: 20 bits in FLAC (of which the last rates have no use), 32 in WAV.
 _MAX_SAMPLE_RATE_HZ = {"wav": 2**32 - 1, "flac": 655350, "mp3": 48000}
@@ -198,8 +198,8 @@ def _check(file_format: str, bit_depth: int, sample_rate_hz: int, num_channels: 
             f"A {file_format} file holds 1 to {_MAX_CHANNELS[file_format]} channels; choose wav for more."
             f" Received: {num_channels}"
         )
-    if file_format == "mp3" and sample_rate_hz not in _MP3_SAMPLE_RATES_HZ:
-        rates = ", ".join(map(str, _MP3_SAMPLE_RATES_HZ))
+    if file_format == "mp3" and sample_rate_hz not in MP3_SAMPLE_RATES_HZ:
+        rates = ", ".join(map(str, MP3_SAMPLE_RATES_HZ))
         raise ParameterError(f"An mp3 file holds {rates} Hz; choose wav or flac for others. Received: {sample_rate_hz}")
     if not 1 <= sample_rate_hz <= _MAX_SAMPLE_RATE_HZ[file_format]:
         raise ParameterError(

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from av_sep.media import AudioWriter
+from audio.resampling import resample
+from av_sep.media import MP3_SAMPLE_RATES_HZ, AudioWriter
 from pipelines.evaluate.page import AudioExample
 from pipelines.evaluate.systems import SystemSpec
 from pipelines.evaluate.tables import main_labels
@@ -76,6 +77,9 @@ def _loudest(waveform: np.ndarray, num_samples: int) -> slice:
 
 
 def _mp3(waveform: np.ndarray, sample_rate_hz: int) -> bytes:
+    if sample_rate_hz not in MP3_SAMPLE_RATES_HZ:
+        nearest = min(MP3_SAMPLE_RATES_HZ, key=lambda rate: abs(rate - sample_rate_hz))
+        waveform, sample_rate_hz = resample(waveform, sample_rate_hz, nearest), nearest
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "excerpt.mp3"
         with AudioWriter(path, sample_rate_hz, waveform.shape[1], file_format="mp3", bit_depth=16) as writer:

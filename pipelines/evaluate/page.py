@@ -20,12 +20,12 @@ from av_sep import __version__
 from av_sep.media import replace_when_complete
 from pipelines.evaluate.figure_style import DPI, PageFigure
 from pipelines.evaluate.tables import (
-    LABELS,
     METRICS,
     MIXTURE,
     SystemInfo,
     complete_systems,
     in_order,
+    labels_rank,
     main_labels,
     number_text,
     stem_counts,
@@ -247,7 +247,7 @@ def _system_rows(
     rows = []
     for system in complete_systems(content.tracks, content.systems):
         own = {labels for name, labels, _ in scores if name == system.name}
-        for labels in sorted(own, key=_labels_key):
+        for labels in sorted(own, key=labels_rank):
             cells = [
                 _score_cell(scores.get((system.name, labels, column)), best.get(column) == (system.name, labels))
                 for column in columns
@@ -255,10 +255,6 @@ def _system_rows(
             numbers = [_Cell(str(number)) for number in counts.get((system.name, labels), ())]
             rows.append(_Row(system.kind, system, [_labels_cell(labels), *cells, *numbers]))
     return rows
-
-
-def _labels_key(labels: str) -> tuple[int, str]:
-    return (LABELS.index(labels) if labels in LABELS else len(LABELS), labels)
 
 
 def _labels_cell(labels: str) -> _Cell:
@@ -335,7 +331,7 @@ def _label_tables(content: PageContent) -> list[_Table]:
     for metric in GROUPED_METRICS:
         shown = summary[summary["metric"] == metric]
         shown = shown[shown.groupby("system")["labels"].transform("nunique") > 1]
-        sources = sorted(shown["labels"].unique(), key=_labels_key)
+        sources = sorted(shown["labels"].unique(), key=labels_rank)
         scores = {(row["system"], row["labels"]): row for row in shown.to_dict("records")}
         rows = [
             _Row(system.kind, system, [_score_cell(scores.get((system.name, labels))) for labels in sources])

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from av_sep.datasets.track import Track
 from av_sep.errors import MediaError
+from av_sep.media.files import shown
 from pipelines.track_audio import TrackAudio
 
 # Decoders of lossy formats add or take some samples at the end; a longer difference is another recording.
@@ -48,7 +49,8 @@ def read_sound(
     Raises:
         MediaError: where a file cannot be read, or nothing sounds.
     """
-    sound = _read(track, instruments, sample_rate_hz, num_channels, max_seconds)
+    audio = TrackAudio(track, instruments, sample_rate_hz=sample_rate_hz, num_channels=num_channels)
+    sound = _read(audio, max_seconds)
     if not sound.sounding:
         raise MediaError(f"Expected sound in at least one stem. Received: {track.name}, all silent")
     rest = sound.mixture - sum(sound.references.values())
@@ -61,11 +63,8 @@ def read_sound(
     return sound
 
 
-def _read(
-    track: Track, instruments: Sequence[str], sample_rate_hz: int, num_channels: int, max_seconds: float | None
-) -> TrackSound:
-    audio = TrackAudio(track, instruments, sample_rate_hz=sample_rate_hz, num_channels=num_channels)
-    limit = math.inf if max_seconds is None else round(max_seconds * sample_rate_hz)
+def _read(audio: TrackAudio, max_seconds: float | None) -> TrackSound:
+    limit = math.inf if max_seconds is None else round(max_seconds * audio.sample_rate_hz)
     mixtures, stems, num_samples = [], [], 0
     for mixture, parts in audio.blocks():
         mixtures.append(mixture)
@@ -75,8 +74,8 @@ def _read(
         if num_samples >= limit:
             break
     end = int(min(limit, num_samples))
-    references = {name: _joined((part[name] for part in stems), end) for name in instruments}
-    return TrackSound(track.name, _joined(mixtures, end), references, sample_rate_hz, tuple(audio.remarks))
+    references = {name: _joined((part[name] for part in stems), end) for name in audio.instruments}
+    return TrackSound(audio.track.name, _joined(mixtures, end), references, audio.sample_rate_hz, tuple(audio.remarks))
 
 
 def read_estimates(track: Track, sound: TrackSound, max_seconds: float | None) -> dict[str, np.ndarray]:
@@ -90,15 +89,19 @@ def read_estimates(track: Track, sound: TrackSound, max_seconds: float | None) -
     Raises:
         MediaError: where a file cannot be read, or is not as long as the references.
     """
-    names = tuple(track.stems)
-    num_channels = sound.mixture.shape[1]
-    read = _read(track, names, sound.sample_rate_hz, num_channels, max_seconds)
-    difference = (len(read.mixture) - len(sound.mixture)) / sound.sample_rate_hz
-    if abs(difference) > _LARGEST_DIFFERENCE_SECONDS:
-        longer = "longer" if difference > 0 else "shorter"
-        raise MediaError(
-            f"Expected estimates as long as the references. Received: {track.name}, {abs(difference):.2f} s {longer}"
-        )
+    # A mixture beside the stems is nobody's estimate, and would hide stems that are too short.
+    stems = replace(track, mixture=None)
+    rate, num_channels = sound.sample_rate_hz, sound.mixture.shape[1]
+    audio = TrackAudio(stems, tuple(track.stems), sample_rate_hz=rate, num_channels=num_channels)
+    read = _read(audio, max_seconds)
+    for part, length in zip(track.parts, audio.lengths):
+        difference = (min(length, len(read.mixture)) - len(sound.mixture)) / rate
+        if abs(difference) > _LARGEST_DIFFERENCE_SECONDS:
+            longer = "longer" if difference > 0 else "shorter"
+            raise MediaError(
+                f"Expected estimates as long as the references. Received: {track.name}/{shown(part.sound.path.name)},"
+                f" {abs(difference):.2f} s {longer}"
+            )
     return {name: _of_length(stem, len(sound.mixture)) for name, stem in read.references.items()}
 
 

@@ -158,9 +158,10 @@ def _digest(*paths: Path) -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest() if paths else ""
 
 
-@lru_cache(maxsize=4)
+# An evaluation goes through all its systems on every track: a limit below their number would keep none.
+@lru_cache(maxsize=None)
 def open_system(spec: SystemSpec, max_seconds: float | None, gate_rests: bool) -> System:
-    """The system itself, loaded once in a process and kept while it is in use.
+    """The system itself, loaded once in a process.
 
     Args:
         spec: which.

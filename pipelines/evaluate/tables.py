@@ -311,10 +311,11 @@ def complete_systems(tracks: pd.DataFrame, systems: Sequence[SystemInfo] = ()) -
 def main_labels(tracks: pd.DataFrame) -> dict[str, str]:
     """For each system the one source of labels that stands for it beside others: the first of `LABELS` it was given."""
     given = tracks[["system", "labels"]].drop_duplicates()
-    return {str(system): min(own["labels"], key=_labels_rank) for system, own in given.groupby("system", sort=True)}
+    return {str(system): min(own["labels"], key=labels_rank) for system, own in given.groupby("system", sort=True)}
 
 
-def _labels_rank(labels: str) -> tuple[int, str]:
+def labels_rank(labels: str) -> tuple[int, str]:
+    """Sorts sources of labels: the known ones in their order, others after them."""
     return (LABELS.index(labels) if labels in LABELS else len(LABELS), labels)
 
 
@@ -346,7 +347,7 @@ def headline(
     pairs = chosen[["system", "labels"]].drop_duplicates()
     rows = []
     for system in complete_systems(chosen, systems):
-        for labels in sorted(pairs.loc[pairs["system"] == system.name, "labels"], key=_labels_rank):
+        for labels in sorted(pairs.loc[pairs["system"] == system.name, "labels"], key=labels_rank):
             scores = [cells.get((system.name, labels, metric), "") for metric in shown]
             rows.append([system.title, labels, *scores])
     titles = [f"{METRICS[metric].title} ({METRICS[metric].unit})" for metric in shown]

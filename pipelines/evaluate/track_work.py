@@ -26,7 +26,7 @@ def evaluate_track(task: TrackTask) -> dict[str, Any]:
     """Scores a track's units, those that are kept already left as they are.
 
     Returns:
-        JSON-safe: "units", the files of all units; "num_kept", how many were there already.
+        JSON-safe: "num_kept", how many units were there already.
 
     Raises:
         MediaError: where a file of the track cannot be read.
@@ -43,7 +43,7 @@ def evaluate_track(task: TrackTask) -> dict[str, Any]:
             continue
         sound = sound or _read(task)
         write_unit(task.path(unit), key, _scored(task, unit, sound, told, known))
-    return {"units": [str(task.path(unit)) for unit in task.units], "num_kept": num_kept}
+    return {"num_kept": num_kept}
 
 
 def read_judgement(task: TrackTask) -> VideoJudgement | None:

@@ -23,7 +23,7 @@ from vision.instrument_classifier import HEAD_PATH
 
 WORK = "work"
 # Raised whenever a change to the code changes scores.
-_PROTOCOL = 2
+_PROTOCOL = 3
 
 
 @dataclass(frozen=True)

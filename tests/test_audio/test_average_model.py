@@ -57,7 +57,7 @@ def test_it_is_a_model_that_is_told_labels_where_any_part_is(parts, make_network
     assert AverageModel(parts, (1, 1)).source_names == ("violin", "flute", "tuba")
 
 
-@pytest.mark.parametrize("weights", ((1,), (1, 1, 1), (1, 0), (1, -0.5), (1, float("nan"))))
+@pytest.mark.parametrize("weights", ((1,), (1, 1, 1), (1, 0), (1, -0.5), (1, float("nan")), (1, float("inf"))))
 def test_weights_that_are_none_are_refused(parts, weights):
     with pytest.raises(ParameterError, match=r"a weight above 0 for each of 2 models\. Received: \(1"):
         AverageModel(parts, weights)

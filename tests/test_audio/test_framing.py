@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from audio.framing import ChunkPlan, output_length, valid_chunk_plan, valid_lengths
+from audio.framing import output_length, valid_chunk_plan, valid_lengths
 from av_sep.errors import ParameterError
 
 SMALL = {"num_levels": 4, "down_kernel_size": 15, "up_kernel_size": 5}
@@ -108,11 +108,6 @@ def test_published_network_hops_by_multiples_of_4096():
     plan = valid_chunk_plan(10000)
     assert plan.hop_samples == 12288
     assert plan.context_samples == 65527
-
-
-@pytest.mark.parametrize(("num_samples", "num_chunks"), ((0, 0), (1, 1), (32, 1), (33, 2), (64, 2), (65, 3)))
-def test_chunks_cover_the_signal_without_an_empty_one(num_samples, num_chunks):
-    assert ChunkPlan(num_input_samples=100, hop_samples=32, context_samples=34).num_chunks(num_samples) == num_chunks
 
 
 @pytest.mark.parametrize("wanted", (0, -3))

@@ -19,9 +19,10 @@ import av_sep
 from audio.metrics import bss_eval_v3_segment, level_below_mixture_db, sdr, si_sdr
 from audio.models import load_model, make_separator
 from av_sep.errors import MediaError, ParameterError
-from av_sep.media import ffmpeg_executable
+from av_sep.media import ffmpeg_executable, read_audio
 from pipelines.cli import main
 from pipelines.evaluate import EvaluateConfig, evaluate, evaluate_stems
+from pipelines.evaluate.examples import _mp3
 from pipelines.evaluate.sounds import TrackSound
 from pipelines.evaluate.systems import find_systems, open_system
 from pipelines.workers import Workers
@@ -431,8 +432,26 @@ def test_shorter_estimates_are_another_recording(folder, stems, tmp_path):
     assert "Not everything could be scored: one: Expected estimates as long as the references." in result.output
     assert "1.00 s shorter" in result.output
     # The others are finished, and the page says what is missing.
-    assert "Received: one, 1.00 s shorter" in (tmp_path / "out" / "report.html").read_text()
+    assert "Received: one/double_bass.wav, 1.00 s shorter" in (tmp_path / "out" / "report.html").read_text()
     assert set(pd.read_csv(tmp_path / "out" / "tracks.csv")["track"]) == {"two", "three"}
+
+
+def test_one_short_stem_beside_whole_ones_is_no_silence(folder, stems, tmp_path):
+    path = stems / "exact" / "one" / "flute.wav"
+    sf.write(path, read(path)[:-RATE_HZ], RATE_HZ, subtype="FLOAT")
+    sf.write(path.with_name("mixture.wav"), read(folder / "one" / "flute.wav"), RATE_HZ, subtype="FLOAT")
+    done = evaluate_stems([stems / "exact"], folder, tmp_path / "out", segment_metrics=(), num_examples=0)
+    (problem,) = done.problems
+    assert "Received: one/flute.wav, 1.00 s shorter" in problem
+
+
+@pytest.mark.parametrize("rate_hz", (44_100, 96_000, 20_000))
+def test_examples_are_heard_at_a_rate_that_mp3_has(rate_hz, tmp_path):
+    waveform = np.sin(2 * np.pi * 440 * np.arange(2 * rate_hz) / rate_hz)[:, None]
+    (tmp_path / "excerpt.mp3").write_bytes(_mp3(waveform, rate_hz))
+    heard, heard_rate = read_audio(tmp_path / "excerpt.mp3")
+    crossings = np.count_nonzero(np.diff(np.sign(heard[:, 0])) > 0)
+    assert abs(crossings / (len(heard) / heard_rate) - 440) < 5
 
 
 def test_strangers_estimates_are_told_apart(folder, tmp_path):
