@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pipelines.workers import Outcome, Workers
 
 _DETECTORS = "embedded, hub:<handle or folder>, labels:<file>, several with commas, or a joint model's .keras file."
+_THRESHOLD_HELP = "Confidence that an instrument must reach to be seen.  [default: 0.4]"
+_LABELS_HELP = "Who says what plays: eyes, or eyes and ears."
 _FORMATS_HELP = "Which label files to write: any of json,csv,coco,jams."
 
 
@@ -22,9 +24,9 @@ _FORMATS_HELP = "Which label files to write: any of json,csv,coco,jams."
 @click.argument("inputs", nargs=-1, required=True)
 @click.option("-o", "--output", "output_dir", default="labels", show_default=True, help="Folder or URL.")
 @click.option("--detector", default="embedded", show_default=True, help=_DETECTORS)
-@click.option("--threshold", type=click.FloatRange(0, 1), help="Confidence that an instrument must reach to be seen.  [default: 0.4]")
+@click.option("--threshold", type=click.FloatRange(0, 1), help=_THRESHOLD_HELP)
 @click.option("--fps", "frames_per_second", default=1.0, show_default=True, help="Pictures taken per second of video.")
-@click.option("--labels", default="video", show_default=True, type=click.Choice(["video", "both"]), help="Who says what plays: eyes, or eyes and ears.")
+@click.option("--labels", default="video", show_default=True, type=click.Choice(["video", "both"]), help=_LABELS_HELP)
 @click.option("--scenes", is_flag=True, help="Pass over pictures that look almost like the one before.")
 @click.option("--min-confidence", type=click.FloatRange(0, 1), default=0.0, help="Leave less sure boxes out of files.")
 @click.option("--formats", default="json,csv,coco", show_default=True, help=_FORMATS_HELP)

@@ -195,7 +195,7 @@ def _partitura() -> Any:
             import partitura
     except ImportError as error:
         raise ParameterError(
-            "Playing from scores needs partitura, which is not installed; try: pip install '.[scores]' in av-sep's checkout"
+            "Playing from scores needs partitura, which is not installed; in av-sep's checkout: pip install '.[scores]'"
         ) from error
     return partitura
 
