@@ -6,6 +6,7 @@ Conventions, all float32: mixtures `[batch, time, 1]`, sources `[batch, num_sour
 `[batch, num_sources]`.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ import numpy as np
 from scipy.signal import fftconvolve, oaconvolve
 
 from av_sep.datasets.solo_bank import ENSEMBLES, SoloBank
+from av_sep.errors import ParameterError
 
 # Long enough for 43 Hz steps at 22,050 Hz.
 COLOUR_TAPS = 512
@@ -79,8 +81,39 @@ class Passage:
     shift_semitones: float
 
 
+def require_mixable(bank: SoloBank, source_names: Sequence[str], config: MixingConfig, place: str = "the bank") -> None:
+    """Makes sure that examples can be drawn from a bank: somebody can play, and so few players have a chance.
+
+    Args:
+        bank: see `SoloBank`.
+        source_names: of the network.
+        config: of the mixtures.
+        place: where the bank lies, for errors.
+
+    Raises:
+        ParameterError: where the bank has solo lines of none of the sources, or every number of players that has a
+            chance is too large for it.
+    """
+    available = _available(bank, source_names)
+    if not available:
+        received = ", ".join(_available(bank, bank.instruments)) or "none"
+        expected = f"Expected solo lines of some of {', '.join(source_names)} in {place}"
+        raise ParameterError(f"{expected}. Received: solo lines of {received}")
+    weights = config.num_instruments_weights[: len(available)]
+    if not all(0 <= weight < math.inf for weight in weights) or not any(weights):
+        raise ParameterError(
+            f"Expected num_instruments_weights of 0 or more, and above 0 for some number of players up to"
+            f" {len(available)}, as many of the model's instruments as there are in {place}."
+            f" Received: {config.num_instruments_weights}"
+        )
+
+
+def _available(bank: SoloBank, source_names: Sequence[str]) -> list[str]:
+    return [name for name in source_names if bank.solos(name)]
+
+
 def make_batch(bank: SoloBank, source_names, config: MixingConfig, *, seed: int, index: int, batch_size: int):
-    """Batch number `index` of the endless stream that `seed` names.
+    """Batch number `index` of the endless stream that `seed` names, of a bank that `require_mixable` lets pass.
 
     Returns:
         (mixture `[batch, time, 1]`, label_vector `[batch, num_sources]`, sources `[batch, num_sources, time, 1]`).
@@ -93,7 +126,7 @@ def make_batch(bank: SoloBank, source_names, config: MixingConfig, *, seed: int,
 
 def make_example(bank: SoloBank, source_names, config: MixingConfig, rng: np.random.Generator):
     """One example: (sources `[num_sources, time, 1]`, label_vector `[num_sources]`)."""
-    available = [name for name in source_names if bank.solos(name)]
+    available = _available(bank, source_names)
     weights = np.asarray(config.num_instruments_weights[: len(available)])
     num_playing = 1 + rng.choice(len(weights), p=weights / weights.sum())
     passage = None

@@ -1,10 +1,12 @@
 """Batches of a bank of solo lines as networks take them, whoever feeds them: mixed by NumPy, cut to the output."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
-from av_sep.datasets.mixing import MixingConfig, make_batch
+from av_sep.datasets.mixing import MixingConfig, make_batch, require_mixable
+from av_sep.datasets.packed_bank import SPLITS, open_any_bank
 from av_sep.datasets.solo_bank import SoloBank
 from av_sep.errors import ParameterError
 from pipelines.config import TrainConfig
@@ -23,6 +25,25 @@ def mixing_config(config: TrainConfig) -> MixingConfig:
     return from_options("mixing", MixingConfig, config.mixing, num_samples=config.segment_samples)
 
 
+def open_sides(config: TrainConfig, folder: Path) -> dict[str, SoloBank]:
+    """The sides "train" and "heldout" of a bank, once it is known that a run can draw its batches from both.
+
+    Args:
+        config: of the run.
+        folder: of the bank, packed or not.
+
+    Raises:
+        MediaError: where a side is missing, or a file is damaged.
+        ParameterError: as `mixing_config`, `require_rate` and `require_mixable`.
+    """
+    sides = {side: open_any_bank(folder, side) for side in SPLITS}
+    for side, bank in sides.items():
+        require_rate(config, bank.sample_rate_hz)
+        place = f"the side {side!r} of {folder}"
+        require_mixable(bank, config.model["source_names"], mixing_config(config), place)
+    return sides
+
+
 def batch_maker(
     config: TrainConfig, bank: SoloBank, output_samples: int, seed: int
 ) -> Callable[[int], tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -30,7 +51,7 @@ def batch_maker(
 
     Args:
         config: of the run.
-        bank: one side of it.
+        bank: one side of a bank, see `open_sides`.
         output_samples: length of the sources; the centre of the mixture's stretch.
         seed: of the stream.
 

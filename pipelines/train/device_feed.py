@@ -20,12 +20,12 @@ import keras
 import numpy as np
 
 from audio.label_noise_settings import LabelNoise
-from av_sep.datasets.packed_bank import is_bank, open_any_bank
+from av_sep.datasets.packed_bank import is_bank
 from av_sep.errors import MediaError, ParameterError
 from pipelines.config import TrainConfig
 from pipelines.joint.model import JointModel
 from pipelines.overrides import from_options
-from pipelines.train.bank_batches import VALIDATION_SEED, batch_maker, mixing_config, require_rate
+from pipelines.train.bank_batches import VALIDATION_SEED, batch_maker, mixing_config, open_sides
 
 
 class DeviceFeed:
@@ -47,17 +47,16 @@ class DeviceFeed:
         from audio.device_mixing import DeviceMixer, device_bank
 
         names = config.model["source_names"]
-        lines = open_any_bank(Path(location), "train")
-        require_rate(config, lines.sample_rate_hz)
+        sides = open_sides(config, Path(location))
+        rate_hz = sides["train"].sample_rate_hz
         self.config, self.location, self.input_names = config, location, tuple(network.input)
         self.output_samples = network.output_samples(config.segment_samples)
-        self.mixer = DeviceMixer(mixing_config(config), len(names), lines.sample_rate_hz, config.batch_size)
-        self.bank = device_bank(lines, names)
+        self.mixer = DeviceMixer(mixing_config(config), len(names), rate_hz, config.batch_size)
+        self.bank = device_bank(sides["train"], names)
         self.noise = None
         if config.label_noise is not None:
             self.noise = from_options("label_noise", LabelNoise, config.label_noise)
-        held_out = open_any_bank(Path(location), "heldout")
-        make = batch_maker(config, held_out, self.output_samples, VALIDATION_SEED)
+        make = batch_maker(config, sides["heldout"], self.output_samples, VALIDATION_SEED)
         self._validation = _HeldOut(config.validation_steps, lambda number: self._as_inputs(*make(number)))
 
     def training(self, first_step: int) -> Iterator[tuple[np.ndarray]]:

@@ -16,7 +16,7 @@ from audio.augmentation import Augmentation
 from audio.input_pipeline import InputConfig, make_dataset
 from audio.label_noise import LabelNoise, with_label_noise
 from audio.records.prepared import list_shards
-from av_sep.datasets.packed_bank import is_bank, open_any_bank
+from av_sep.datasets.packed_bank import is_bank
 from av_sep.datasets.solo_bank import SoloBank
 from av_sep.errors import MediaError, ParameterError
 from pipelines.config import TrainConfig
@@ -24,7 +24,7 @@ from pipelines.distribution import hide_gpus_from_tensorflow
 from pipelines.joint.feed import JointFeed
 from pipelines.joint.model import JointModel
 from pipelines.overrides import from_options
-from pipelines.train.bank_batches import VALIDATION_SEED, batch_maker, require_rate
+from pipelines.train.bank_batches import VALIDATION_SEED, batch_maker, open_sides, require_rate
 
 
 class Feed(Protocol):
@@ -127,21 +127,24 @@ class BankFeed:
         config: of the run.
         folder: of the bank, packed or not.
         output_samples: length of the sources; the centre of the mixture's stretch.
+
+    Raises:
+        MediaError: as `open_sides`.
+        ParameterError: likewise.
     """
 
     def __init__(self, config: TrainConfig, folder: Path, output_samples: int):
-        self.config, self.folder, self.output_samples = config, folder, output_samples
-        self.banks = {split: open_any_bank(folder, split) for split in ("train", "heldout")}
-        require_rate(config, self.banks["train"].sample_rate_hz)
+        self.config, self.output_samples = config, output_samples
+        self.sides = open_sides(config, folder)
 
     def training(self, first_step: int) -> tf.data.Dataset:
         """See `Feed.training`."""
-        return self._batches(self.banks["train"], self.config.seed, tf.data.Dataset.counter(first_step))
+        return self._batches(self.sides["train"], self.config.seed, tf.data.Dataset.counter(first_step))
 
     def validation(self) -> tf.data.Dataset:
         """See `Feed.validation`: mixtures of sources that are held out as a whole."""
         numbers = tf.data.Dataset.range(self.config.validation_steps)
-        return self._batches(self.banks["heldout"], VALIDATION_SEED, numbers)
+        return self._batches(self.sides["heldout"], VALIDATION_SEED, numbers)
 
     def _batches(self, bank: SoloBank, seed: int, numbers: tf.data.Dataset) -> tf.data.Dataset:
         config, num_sources = self.config, len(self.config.model["source_names"])

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from av_sep.datasets.mixing import MixingConfig, add_colour, add_room, draw_source, make_batch, make_example, set_level
+from av_sep.datasets.mixing import require_mixable
 from av_sep.datasets.solo_bank import ENSEMBLES, SoloBank
+from av_sep.errors import ParameterError
 
 NAMES = ("violin", "flute", "tuba", "horn")
 RATE = 8000
@@ -102,6 +104,35 @@ def test_weights_set_how_many_play(bank):
     config = MixingConfig(num_samples=100, num_instruments_weights=(0, 3, 1), extra_label_probability=0.0)
     _, labels, _ = batch(bank, config, batch_size=400)
     assert np.mean(labels.sum(axis=1) == 2) == pytest.approx(0.75, abs=0.08)
+
+
+@pytest.mark.parametrize(
+    ("names", "weights", "words"),
+    [
+        (("horn", "oboe"), (1,), "some of horn, oboe in the bank. Received: solo lines of flute, tuba, violin$"),
+        (("cello",), (1,), "some of cello in the bank. Received: solo lines of flute, tuba, violin$"),
+        (("horn", "tuba"), (0, 1), r"players up to 1, as many .* in the bank. Received: \(0, 1\)$"),
+        (NAMES, (), r"up to 3, .*. Received: \(\)$"),
+        (NAMES, (0.0, 0.0), "up to 3"),
+        (NAMES, (0.5, -0.1), "of 0 or more"),
+        (NAMES, (0.5, float("nan")), "of 0 or more"),
+    ],
+)
+def test_a_bank_that_nothing_can_be_drawn_from(bank, names, weights, words):
+    together = SoloBank(RATE, {**bank.lines, "cello": {ENSEMBLES: np.ones(9, np.int16)}})
+    config = MixingConfig(num_samples=100, num_instruments_weights=weights)
+    with pytest.raises(ParameterError, match=words):
+        require_mixable(together, names, config)
+    # It refuses no more than drawing does.
+    with pytest.raises(ValueError), np.errstate(invalid="ignore"):
+        make_batch(together, names, config, seed=0, index=0, batch_size=1)
+
+
+@pytest.mark.parametrize(("names", "weights"), [(("tuba",), (1, 5)), (NAMES, (0, 0, 1, 1)), (("horn", "tuba"), (2,))])
+def test_a_bank_that_just_suffices(bank, names, weights):
+    config = MixingConfig(num_samples=100, num_instruments_weights=weights)
+    require_mixable(bank, names, config)
+    assert np.any(make_batch(bank, names, config, seed=0, index=0, batch_size=1)[0])
 
 
 def test_level_lies_in_its_range(bank):

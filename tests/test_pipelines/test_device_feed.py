@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -103,6 +104,9 @@ joint["model"] = {"source_names": ["violin"], "sample_rate_hz": 8000, "picture_s
 for change, data in (
     ({"steps_per_execution": 3}, bank), ({}, folder), (joint, bank),
     ({"model": {**config.model, "sample_rate_hz": 16000}}, bank),
+    ({"model": {**config.model, "source_names": ["horn", "tuba"]}, "mixing": {"num_instruments_weights": [0, 1]}},
+     bank),
+    ({}, f"{folder}/others_held_out"),
 ):
     try:
         run(dataclasses.replace(config, **change), data, "refused")
@@ -144,6 +148,9 @@ def trained(bank, tmp_path_factory):
     pytest.importorskip("jax", reason="needs av-sep[jax]")
     folder = tmp_path_factory.mktemp("runs")
     pack_bank(bank, folder / "packed")
+    shutil.copytree(bank, folder / "others_held_out")
+    for name in NAMES:
+        (folder / "others_held_out" / "heldout" / name).rename(folder / "others_held_out" / "heldout" / f"no_{name}")
     settings = json.dumps(dataclasses.asdict(TINY))
     arguments = [str(bank), str(folder / "packed"), str(folder), settings, ",".join(modules_that_are_not_installed())]
     command = [sys.executable, "-c", SCRIPT, *arguments]
@@ -197,11 +204,15 @@ def test_labels_are_noisy_in_training_and_true_in_validation(trained, bank):
 
 
 def test_what_is_refused_says_what_to_do(trained):
-    groups, no_bank, pictures, rate = trained[1]
+    groups, no_bank, pictures, rate, players, others = trained[1]
     assert "multiple of steps_per_execution. Received: 8 and 3" in groups
     assert no_bank.startswith("MediaError") and "bank.json or packed_bank.json" in no_bank
     assert "JointModel needs records with pictures" in pictures
     assert "16000 Hz. Received: 8000" in rate
+    assert "up to 1, as many" in players and players.endswith("Received: (0.0, 1.0)")
+    assert "in the side 'heldout' of" in others
+    assert others.endswith("Received: solo lines of no_cello, no_tuba, no_violin")
+    assert not (trained[0] / "refused").exists()
 
 
 def test_another_backend_is_refused(bank, tmp_path):

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -217,6 +218,25 @@ def test_bank_at_another_rate_is_refused(bank, tmp_path):
     config = dataclasses.replace(TINY, model={**TINY.model, "sample_rate_hz": 16000})
     with pytest.raises(ParameterError, match="16000 Hz. Received: 8000"):
         train(config, bank, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("side", "source_names", "weights", "words"),
+    [
+        ("train", ("horn", "oboe"), (1,), "some of horn, oboe in the side 'train' of .*: solo lines of cello, tuba"),
+        ("train", ("horn", "tuba"), (0, 1), r"up to 1, .* in the side 'train' of .*\. Received: \(0.0, 1.0\)$"),
+        ("heldout", ("horn", "violin"), (1,), "in the side 'heldout' of .*: solo lines of cello, tuba$"),
+        ("heldout", NAMES, (0, 0, 1), "up to 2, .* in the side 'heldout'"),
+    ],
+)
+def test_a_bank_without_the_model_s_instruments_is_refused(bank, tmp_path, side, source_names, weights, words):
+    shutil.copytree(bank, tmp_path / "bank")
+    if side == "heldout":
+        shutil.rmtree(tmp_path / "bank" / "heldout" / "violin")
+    model, mixing = {**TINY.model, "source_names": source_names}, {"num_instruments_weights": weights}
+    with pytest.raises(ParameterError, match=words):
+        train(dataclasses.replace(TINY, model=model, mixing=mixing), tmp_path / "bank", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_folder_that_holds_no_data(tmp_path):
