@@ -20,7 +20,7 @@ class Files(Protocol):
         """Whether a file or folder is there."""
 
     def is_empty(self, folder: str) -> bool:
-        """Whether a folder is missing or has nothing in it."""
+        """Whether a folder is missing or has nothing in it but what a killed `replace` left."""
 
     def make_folder(self, folder: str) -> None:
         """Makes a folder and those above it."""
@@ -29,7 +29,7 @@ class Files(Protocol):
         """A file's content."""
 
     def replace(self, path: str, content: bytes) -> None:
-        """Writes a file, whole or not at all, over an older one."""
+        """Writes a file, whole or not at all, over an older one; where that fails, nothing is left of the new one."""
 
 
 def files_at(location: str) -> Files:
@@ -48,7 +48,7 @@ class _LocalFiles:
         return Path(path).exists()
 
     def is_empty(self, folder: str) -> bool:
-        return not Path(folder).exists() or not os.listdir(folder)
+        return not Path(folder).exists() or all(map(_is_unfinished, os.listdir(folder)))
 
     def make_folder(self, folder: str) -> None:
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -57,9 +57,13 @@ class _LocalFiles:
         return Path(path).read_bytes()
 
     def replace(self, path: str, content: bytes) -> None:
-        temporary = _beside(path)
-        Path(temporary).write_bytes(content)
-        os.replace(temporary, path)
+        # Not `av_sep.media.replace_when_complete`: with it comes ffmpeg, which a machine that only trains has not got.
+        temporary = Path(_beside(path))
+        try:
+            temporary.write_bytes(content)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 class _TensorFlowFiles:
@@ -78,7 +82,7 @@ class _TensorFlowFiles:
 
     def is_empty(self, folder: str) -> bool:
         with self._refusals():
-            return not self.gfile.exists(folder) or not self.gfile.listdir(folder)
+            return not self.gfile.exists(folder) or all(map(_is_unfinished, self.gfile.listdir(folder)))
 
     def make_folder(self, folder: str) -> None:
         with self._refusals():
@@ -91,9 +95,14 @@ class _TensorFlowFiles:
     def replace(self, path: str, content: bytes) -> None:
         temporary = _beside(path)
         with self._refusals():
-            with self.gfile.GFile(temporary, "wb") as file:
-                file.write(content)
-            self.gfile.rename(temporary, path, overwrite=True)
+            try:
+                with self.gfile.GFile(temporary, "wb") as file:
+                    file.write(content)
+                self.gfile.rename(temporary, path, overwrite=True)
+            except self.refusal:
+                if self.gfile.exists(temporary):
+                    self.gfile.remove(temporary)
+                raise
 
     @contextmanager
     def _refusals(self) -> Iterator[None]:
@@ -106,3 +115,8 @@ class _TensorFlowFiles:
 def _beside(path: str) -> str:
     folder, _, name = path.rpartition("/")
     return f"{folder}/.{name}.part"
+
+
+def _is_unfinished(name: str) -> bool:
+    """Whether a file is one that `replace` would have renamed."""
+    return name.startswith(".") and name.endswith(".part")

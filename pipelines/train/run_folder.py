@@ -54,25 +54,34 @@ class RunFolder:
 
         Raises:
             ParameterError: where it holds another run or something else.
-            MediaError: where it cannot be read.
+            MediaError: where it cannot be read, or its settings are damaged.
         """
         with _refusals("read", self.location):
             if not self.has("config.json"):
                 if not self.files.is_empty(self.location):
                     expected = "Expected an empty folder or a run of av-sep train"
                     raise ParameterError(f"{expected}. Received: {self.location}")
-            elif _with_defaults(self.files.read(self.path("config.json"))) != json.loads(config_json(config)):
+            elif self._settings() != json.loads(config_json(config)):
                 expected = "Expected a run with the same settings, or an empty folder"
                 raise ParameterError(f"{expected}. Received: {self.location}")
 
+    def _settings(self) -> dict[str, Any]:
+        """Settings as they were kept, with those that did not exist at that time as they are by default."""
+        path = self.path("config.json")
+        try:
+            kept = json.loads(self.files.read(path))
+        except ValueError as error:
+            raise _damaged("settings", path) from error
+        if not isinstance(kept, dict):
+            raise _damaged("settings", path)
+        return {**json.loads(config_json(TrainConfig(recipe="", model={}, segment_samples=0))), **kept}
+
     def claim(self, config: TrainConfig) -> None:
-        """Makes the folder a run's with these settings, if it is not one already.
+        """Makes a folder that `require_free_for` has let pass a run's with these settings, if it is not one already.
 
         Raises:
-            ParameterError: as `require_free_for`.
             MediaError: where it cannot be read or made.
         """
-        self.require_free_for(config)
         if self.has("config.json"):
             return
         with _refusals("write to", self.location):
@@ -110,12 +119,21 @@ class RunFolder:
         """The rows so far.
 
         Raises:
-            MediaError: where they cannot be read.
+            MediaError: where they cannot be read or are damaged.
         """
+        path = self.path("history.csv")
         if not self.has("history.csv"):
             return pd.DataFrame()
-        with _refusals("read", self.path("history.csv")):
-            return pd.read_csv(io.BytesIO(self.files.read(self.path("history.csv"))))
+        with _refusals("read", path):
+            content = self.files.read(path)
+        try:
+            rows = pd.read_csv(io.BytesIO(content))
+        # Of pandas' errors those about the content are this one.
+        except ValueError as error:
+            raise _damaged("rows", path) from error
+        if not {"epoch", "val_loss"} <= set(rows.select_dtypes("number")):
+            raise _damaged("rows", path)
+        return rows
 
     def append_history(self, row: dict[str, Any]) -> None:
         """Adds the row of an epoch; a row of that epoch or a later one, left by a killed run, goes.
@@ -146,7 +164,5 @@ def _refusals(doing: str, place: str) -> Iterator[None]:
         raise MediaError(f"Cannot {doing} {place}: {error.strerror or error}") from error
 
 
-def _with_defaults(content: bytes) -> dict[str, Any]:
-    """Settings as they were kept, with those that did not exist at that time as they are by default."""
-    defaults = TrainConfig(recipe="", model={}, segment_samples=0)
-    return {**json.loads(config_json(defaults)), **json.loads(content)}
+def _damaged(what: str, path: str) -> MediaError:
+    return MediaError(f"Expected the {what} of a run as it wrote them. Received: {path}, which is damaged")

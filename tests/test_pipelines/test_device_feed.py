@@ -236,6 +236,6 @@ def test_a_run_goes_on_when_settings_were_added_since(tmp_path):
     kept = json.loads(path.read_text())
     assert kept.pop("mix_on_device") is False
     path.write_text(json.dumps(kept))
-    RunFolder(str(tmp_path / "run")).claim(config)
+    RunFolder(str(tmp_path / "run")).require_free_for(config)
     with pytest.raises(ParameterError, match="same settings"):
-        RunFolder(str(tmp_path / "run")).claim(TINY)
+        RunFolder(str(tmp_path / "run")).require_free_for(TINY)

@@ -175,6 +175,25 @@ def test_other_settings_in_the_same_folder_are_refused(bank, whole, tmp_path):
         train(TINY, bank, tmp_path)
 
 
+def test_a_new_run_looks_into_its_folder_once(bank, tmp_path, monkeypatch):
+    from pipelines.train import files
+
+    seen = []
+    is_empty = files._LocalFiles.is_empty
+    monkeypatch.setattr(files._LocalFiles, "is_empty", lambda self, path: seen.append(path) or is_empty(self, path))
+    train(dataclasses.replace(TINY, num_epochs=1, steps_per_epoch=1), bank, tmp_path / "run")
+    assert seen == [str(tmp_path / "run")] and (tmp_path / "run" / "config.json").exists()
+
+
+@pytest.mark.parametrize("name", ["config.json", "history.csv", "last.keras"])
+def test_a_run_does_not_go_on_from_damaged_files(bank, whole, tmp_path, name):
+    shutil.copytree(whole, tmp_path / "run")
+    content = (whole / name).read_bytes()
+    (tmp_path / "run" / name).write_bytes(content[: len(content) // 2] if name != "history.csv" else b"")
+    with pytest.raises(MediaError, match=f"/run/{name}[^\n]*$"):
+        train(dataclasses.replace(TINY, sound_epochs=2), bank, tmp_path / "run")
+
+
 def test_a_loss_that_is_no_number_stops_the_run_and_names_the_step(bank, tmp_path):
     config = dataclasses.replace(TINY, learning_rate=1e30, global_clipnorm=None, warmup_steps=0)
     with pytest.raises(ParameterError, match=r"loss became (nan|inf) at step \d+ \(batch \d+"):
