@@ -26,6 +26,11 @@ from av_sep.errors import MediaError, ParameterError
 INDEX_NAME = "packed_bank.json"
 SPLITS = ("train", "heldout")
 MAX_FILE_BYTES = 60_000_000
+# What the index must have, and of what kind.
+_INDEX = {"bank": dict, "lines": list}
+_BANK = {"sample_rate_hz": int}
+_LINE = {"split": str, "instrument": str, "source": str, "num_samples": int, "crc32": int, "pieces": list}
+_PIECE = {"file": str, "start": int, "num_samples": int}
 _BLOCK_SAMPLES = 2**18
 # A block that does not compress, its frames' headers and the stream's own.
 _LARGEST_BLOCK_BYTES = 2 * _BLOCK_SAMPLES + 2**14
@@ -162,11 +167,25 @@ def _read_index(packed: Path) -> dict[str, Any]:
     path = packed / INDEX_NAME
     if not path.is_file():
         raise MediaError(f"Expected a packed bank with a {INDEX_NAME}; make one first. Received: {packed}")
+    damaged = f"Expected the index of a packed bank. Received: {path}, which is damaged"
     try:
         index = json.loads(path.read_text())
-        return {"bank": dict(index["bank"]), "lines": list(index["lines"])}
-    except (ValueError, KeyError, TypeError) as error:
-        raise MediaError(f"Expected the index of a packed bank. Received: {path}, which is damaged") from error
+    except (OSError, ValueError) as error:
+        raise MediaError(damaged) from error
+    if not _has(index, _INDEX):
+        raise MediaError(f"{damaged} (it needs a bank and lines)")
+    if not _has(index["bank"], _BANK) or index["bank"]["sample_rate_hz"] <= 0:
+        raise MediaError(f"{damaged} (the bank needs a sample_rate_hz above 0)")
+    for number, line in enumerate(index["lines"]):
+        if not _has(line, _LINE) or line["num_samples"] < 1 or not all(_has(piece, _PIECE) for piece in line["pieces"]):
+            raise MediaError(f"{damaged} (line {number} is not what pack_bank writes)")
+    return index
+
+
+def _has(value: Any, kinds: Mapping[str, type]) -> bool:
+    """Whether a value from JSON is an object with entries of these kinds, and perhaps others."""
+    # JSON's true and false count among Python's whole numbers, and harm nobody.
+    return isinstance(value, dict) and all(isinstance(value.get(name), kind) for name, kind in kinds.items())
 
 
 def _read_lines(packed: Path, lines: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
@@ -190,6 +209,9 @@ def _join(packed: Path, line: dict[str, Any], files: Mapping[str, np.ndarray]) -
 
 def _decode(path: Path) -> np.ndarray:
     try:
-        return sf.read(path, dtype="int16")[0]
+        samples = sf.read(path, dtype="int16")[0]
     except (OSError, sf.LibsndfileError) as error:
         raise MediaError(f"Expected a file of a packed bank. Received: {path}, which cannot be read") from error
+    if samples.ndim != 1:
+        raise MediaError(f"Expected a file of a packed bank, of one channel. Received: {path}, of {samples.shape[1]}")
+    return samples

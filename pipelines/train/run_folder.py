@@ -128,7 +128,7 @@ class RunFolder:
             content = self.files.read(path)
         try:
             rows = pd.read_csv(io.BytesIO(content))
-        # Of pandas' errors those about the content are this one.
+        # Whatever pandas says about content is one of these.
         except ValueError as error:
             raise _damaged("rows", path) from error
         if not {"epoch", "val_loss"} <= set(rows.select_dtypes("number")):

@@ -109,6 +109,53 @@ def test_damage_is_noticed(bank, tmp_path):
         open_any_bank(tmp_path / "packed")
 
 
+INDEX_DAMAGED = r"^Expected the index .*/packed_bank\.json, which is damaged[^\n]*$"
+LINE = {"split": "train", "instrument": "tuba", "source": "a", "num_samples": 3, "crc32": 0}
+PIECE = {"file": "lines-000.flac", "start": 0, "num_samples": 3}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("{}", "bank and lines"),
+        ("[]", "bank and lines"),
+        ('{"bank": {}, "lines": {}}', "bank and lines"),
+        ('{"bank": {}, "lines": [{}]}', "sample_rate_hz above 0"),
+        ('{"bank": {"sample_rate_hz": "22050"}, "lines": []}', "sample_rate_hz above 0"),
+        ('{"bank": {"sample_rate_hz": 0}, "lines": []}', "sample_rate_hz above 0"),
+        ('{"bank": {"sample_rate_hz": 22050}, "lines": [', "damaged"),
+        ("\x00\xff", "damaged"),
+        *[
+            (json.dumps({"bank": {"sample_rate_hz": 22050}, "lines": [{**LINE, "pieces": [PIECE]}, line]}), "line 1 is")
+            for line in (
+                {},
+                7,
+                LINE,
+                {**LINE, "pieces": 3},
+                {**LINE, "pieces": [3]},
+                {**LINE, "pieces": [{"file": "lines-000.flac", "start": 0}]},
+                {**LINE, "pieces": [{**PIECE, "start": "0"}]},
+                {**LINE, "pieces": [], "num_samples": 0},
+                {**LINE, "pieces": [PIECE], "source": None},
+            )
+        ],
+    ],
+)
+def test_an_index_that_is_damaged(tmp_path, content, words):
+    (tmp_path / "packed_bank.json").write_bytes(content.encode("latin-1"))
+    for read in (open_any_bank, lambda packed: unpack_bank(packed, tmp_path / "out")):
+        with pytest.raises(MediaError, match=INDEX_DAMAGED) as error:
+            read(tmp_path)
+        assert words in str(error.value)
+
+
+def test_streams_of_two_channels(bank, tmp_path):
+    pack_bank(bank, tmp_path / "packed", LIMIT)
+    sf.write(tmp_path / "packed" / "lines-001.flac", np.zeros((9, 2), np.int16), 22050)
+    with pytest.raises(MediaError, match=r"of one channel. Received: .*lines-001\.flac, of 2$"):
+        open_any_bank(tmp_path / "packed")
+
+
 def test_what_cannot_be_packed_or_opened(bank, packed, tmp_path):
     with pytest.raises(MediaError, match="make one first"):
         pack_bank(tmp_path, tmp_path / "out")
