@@ -16,6 +16,7 @@ from audio.baselines.built_in import BUILT_IN
 from audio.baselines.oracle import ORACLES
 from audio.baselines.supervised_nmf import SupervisedNMF
 from audio.baselines.wiener import StaticWiener
+from audio.keras_file import load_keras
 from audio.packaged import CONFIG, WEIGHTS, read_arrays, read_config, write_packaged
 from audio.separation_model import NetworkModel, SeparationModel, WholeMixtureModel
 from audio.separator import DEFAULT_CHUNK_SAMPLES, Separator, StreamSeparator
@@ -83,7 +84,7 @@ def load_model(name_or_path: str | Path = DEFAULT_MODEL) -> SeparationModel | Wh
         return BUILT_IN[name].make(cast(StaticWiener, _load_packaged(WEIGHTS_DIR / "wiener")))
     if name in _packaged_names():
         return _load_packaged(WEIGHTS_DIR / name)
-    return _load_keras(Path(name_or_path))
+    return _load_file(Path(name_or_path))
 
 
 def require_model(name_or_path: str | Path) -> None:
@@ -161,16 +162,10 @@ def _load_packaged(directory: Path) -> SeparationModel:
     return NetworkModel(network)
 
 
-def _load_keras(path: Path) -> SeparationModel:
-    import keras
-
+def _load_file(path: Path) -> SeparationModel:
     from audio.networks import NETWORKS
 
-    try:
-        network = keras.saving.load_model(path, compile=False)
-    except (KeyError, TypeError, ValueError, OSError, zipfile.BadZipFile) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise ParameterError(f"Expected a .keras model saved by this program. Received: {path} ({reason})") from error
+    network = load_keras(path)
     if not isinstance(network, tuple(NETWORKS.values())):
         raise ParameterError(f"Expected a separation network. Received: {path}, a {type(network).__name__}")
     return NetworkModel(network)

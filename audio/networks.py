@@ -17,19 +17,22 @@ NETWORKS: dict[str, type[keras.Model]] = {
 }
 
 
-def build_network(name: str, options: Mapping[str, Any]) -> keras.Model:
+def build_network(
+    name: str, options: Mapping[str, Any], networks: Mapping[str, type[keras.Model]] = NETWORKS
+) -> keras.Model:
     """A new network.
 
     Args:
-        name: one of `NETWORKS`.
+        name: one of `networks`.
         options: arguments of its constructor.
+        networks: classes by name.
 
     Raises:
         ParameterError: for an unknown class or options that it does not take.
     """
-    if name not in NETWORKS:
-        raise ParameterError(f"Expected a network among {', '.join(NETWORKS)}. Received: {name!r}")
+    if name not in networks:
+        raise ParameterError(f"Expected a network among {', '.join(networks)}. Received: {name!r}")
     try:
-        return NETWORKS[name](**options)
+        return networks[name](**options)
     except TypeError as error:
         raise ParameterError(f"{name} does not take these options: {error}") from error

@@ -6,28 +6,14 @@ from typing import Any
 import keras
 
 from audio import networks as audio_networks
-from av_sep.errors import ParameterError
 from pipelines.joint.model import JointModel
 
 NETWORKS: dict[str, type[keras.Model]] = {**audio_networks.NETWORKS, "JointModel": JointModel}
 
 
 def build_network(name: str, options: Mapping[str, Any]) -> keras.Model:
-    """A new network.
-
-    Args:
-        name: one of `NETWORKS`.
-        options: arguments of its constructor.
-
-    Raises:
-        ParameterError: for an unknown class or options that it does not take.
-    """
-    if name not in NETWORKS:
-        raise ParameterError(f"Expected a network among {', '.join(NETWORKS)}. Received: {name!r}")
-    try:
-        return NETWORKS[name](**options)
-    except TypeError as error:
-        raise ParameterError(f"{name} does not take these options: {error}") from error
+    """As `audio.networks.build_network`, of `NETWORKS`."""
+    return audio_networks.build_network(name, options, NETWORKS)
 
 
 def objectives(network: keras.Model, separation_loss: keras.losses.Loss) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from audio.keras_file import load_keras
 from audio.models import load_model
 from audio.separation_model import NetworkModel, SeparationModel, WholeMixtureModel
 from av_sep.errors import MediaError, ParameterError
@@ -69,13 +70,7 @@ def require_detector(name: str) -> None:
 
 @lru_cache(maxsize=1)
 def _load(path: str, state: tuple[int, int]) -> "JointModel":
-    import keras
-
     # Registers the class.
     import pipelines.joint.model  # noqa: F401
 
-    try:
-        return keras.saving.load_model(path, compile=False)
-    except (KeyError, TypeError, ValueError, OSError, zipfile.BadZipFile) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise ParameterError(f"Expected a .keras model saved by this program. Received: {path} ({reason})") from error
+    return load_keras(path)

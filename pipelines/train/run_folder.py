@@ -22,6 +22,7 @@ from typing import Any
 import keras
 import pandas as pd
 
+from audio.keras_file import UNREADABLE, first_line
 from av_sep.errors import MediaError, ParameterError
 from pipelines.config import TrainConfig
 from pipelines.train.files import files_at
@@ -112,8 +113,8 @@ class RunFolder:
             try:
                 file.write_bytes(self.files.read(self.path(name)))
                 return keras.saving.load_model(file)
-            except (zipfile.BadZipFile, ValueError, OSError) as error:
-                raise MediaError(f"Cannot read {self.path(name)}: {str(error).splitlines()[0]}") from error
+            except UNREADABLE as error:
+                raise MediaError(f"Cannot read {self.path(name)}: {first_line(error)}") from error
 
     def history(self) -> pd.DataFrame:
         """The rows so far.

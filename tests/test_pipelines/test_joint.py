@@ -5,6 +5,7 @@ import inspect
 import os
 import subprocess
 import sys
+import zipfile
 
 import keras
 import numpy as np
@@ -12,8 +13,10 @@ import pytest
 import tensorflow as tf
 
 from audio.framing import valid_lengths
+from audio.keras_file import load_keras
 from audio.losses import make_loss
 from av_sep.errors import ParameterError
+from pipelines.joint.files import load_joint
 from pipelines.joint.model import JointModel
 from pipelines.joint.soft_labels import soft_consistency, soft_gate
 
@@ -236,6 +239,16 @@ def test_config_is_the_signature_and_a_file_brings_everything_back(tmp_path):
     before, after = (one.predict_on_batch(inputs) for one in (joint, loaded))
     for name in before:
         np.testing.assert_array_equal(after[name], before[name])
+
+
+def test_a_file_with_broken_weights_is_refused_as_that_of_any_network(model, tmp_path):
+    model.save(tmp_path / "joint.keras")
+    with zipfile.ZipFile(tmp_path / "joint.keras") as whole, zipfile.ZipFile(tmp_path / "broken.keras", "w") as broken:
+        for name in whole.namelist():
+            broken.writestr(name, whole.read(name)[:2000] if name.endswith(".h5") else whole.read(name))
+    for load in (load_joint, load_keras):
+        with pytest.raises(ParameterError, match=r"saved by this program\. Received: .*broken\.keras \([^\n]+\)$"):
+            load(tmp_path / "broken.keras")
 
 
 SCRIPT = """

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import zipfile
 from contextlib import contextmanager
 
 import pytest
@@ -62,6 +63,15 @@ def test_a_model_that_cannot_be_written(tmp_path, scheme):
     with pytest.raises(MediaError, match=r"Cannot write .*/last\.keras: .*Is a directory$"):
         RunFolder(f"{scheme}{tmp_path}").save_model(model, "last.keras", CONFIG)
     assert os.listdir(tmp_path) == ["last.keras"]
+
+
+@pytest.mark.parametrize("members", [{"a.txt": "hello"}, {"config.json": "{"}, {"config.json": "[]"}], ids=str)
+def test_a_model_that_is_damaged(tmp_path, members):
+    with zipfile.ZipFile(tmp_path / "last.keras", "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    with pytest.raises(MediaError, match=r"^Cannot read .*/last\.keras: .+$"):
+        RunFolder(str(tmp_path)).load_model("last.keras")
 
 
 @pytest.mark.parametrize("content", [config_json(CONFIG)[:100], "", "[1, 2]", "7", "\x00\xff"])

@@ -272,7 +272,7 @@ def test_folder_that_holds_no_data(tmp_path):
         ({"steps_per_execution": 3}, "multiple of steps_per_execution. Received: 8 and 3"),
         ({"schedule": "stairs"}, "stairs"),
         ({"loss": "hinge"}, "hinge"),
-        ({"network": "Transformer"}, "Transformer"),
+        ({"network": "Transformer"}, "WaveUNet, .*, JointModel. Received: 'Transformer'"),
         ({"model": {**TINY.model, "num_lewels": 3}}, "num_lewels"),
         ({"batch_size": 5}, "5 examples"),
         ({"num_epochs": 0}, "num_epochs of 1 or more. Received: 0"),
