@@ -24,7 +24,7 @@ class Instrument:
     Attributes:
         name: long snake_case name, e.g. "double_bass"; also the stem's file name.
         abbreviation: URMP's short name, e.g. "db".
-        family: "strings", "woodwinds", "brass" or "band".
+        family: "strings", "woodwinds", "brass", "band" or "other".
         aliases: further spellings accepted from users, lower case.
     """
 
@@ -67,8 +67,10 @@ class Taxonomy:
         self._spellings = {
             _normalize(spelling): instrument.name
             for instrument in self.instruments
-            for spelling in (instrument.name, instrument.abbreviation, *instrument.aliases)
+            for spelling in (instrument.abbreviation, *instrument.aliases)
         }
+        # Last, for in a model's own set one may be called what another is called for short.
+        self._spellings.update({_normalize(name): name for name in self.names})
 
     def __len__(self) -> int:
         return len(self.instruments)
@@ -166,3 +168,12 @@ MUSDB_4 = Taxonomy(
 )
 
 TAXONOMIES = {taxonomy.name: taxonomy for taxonomy in (URMP_13, MUSDB_4)}
+
+
+def find_taxonomy(names: tuple[str, ...]) -> Taxonomy:
+    """The taxonomy that a model's names are, or one made of them, where unknown instruments are of family "other"."""
+    for taxonomy in TAXONOMIES.values():
+        if taxonomy.names == names:
+            return taxonomy
+    known = {instrument.name: instrument for taxonomy in TAXONOMIES.values() for instrument in taxonomy.instruments}
+    return Taxonomy("model", [known.get(name) or Instrument(name, name, "other") for name in names])

@@ -11,7 +11,7 @@ import numpy as np
 
 from audio.models import resolve_name
 from av_sep import __version__
-from av_sep.instruments import URMP_13
+from av_sep.instruments import find_taxonomy
 from av_sep.media import replace_when_complete
 from pipelines.config import SeparateConfig
 from vision.overlay import draw_detections
@@ -59,10 +59,11 @@ def write(
 
 def _label_rows(plan: "SeparationPlan") -> list[dict]:
     labels = plan.labels
+    taxonomy = find_taxonomy(labels.taxonomy)
     rows = [
         {
             "title": name.replace("_", " "),
-            "family": URMP_13.family(name),
+            "family": taxonomy.family(name),
             "confidence": float(value),
             "has_stem": name in labels.instruments,
             "num_players": labels.num_players.get(name),

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from av_sep.instruments import TAXONOMIES, Instrument, Taxonomy
+from av_sep.instruments import find_taxonomy
 from av_sep.types import Detection, VideoFrame
 from pipelines.joint.model import JointModel
 from vision.detector import InstrumentDetector
@@ -46,15 +46,6 @@ class JointDetector(InstrumentDetector):
                 whole_frame=True,
             )
         ]
-
-
-def find_taxonomy(names: tuple[str, ...]) -> Taxonomy:
-    """The taxonomy that a model's names are, or one made of them."""
-    for taxonomy in TAXONOMIES.values():
-        if taxonomy.names == names:
-            return taxonomy
-    known = {instrument.name: instrument for taxonomy in TAXONOMIES.values() for instrument in taxonomy.instruments}
-    return Taxonomy("model", [known.get(name) or Instrument(name, name, "other") for name in names])
 
 
 def _is_tensorflow() -> bool:

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from av_sep.errors import ParameterError
-from av_sep.instruments import MUSDB_4, TAXONOMIES, URMP_13, Instrument, Taxonomy
+from av_sep.instruments import MUSDB_4, TAXONOMIES, URMP_13, Instrument, Taxonomy, find_taxonomy
 
 # The thirteen of URMP with the abbreviations of its file names (Li et al. 2019, table I), written out by hand.
 URMP_FILE_NAMES = {
@@ -161,6 +161,20 @@ def test_taxonomies_are_equal_by_names_in_order():
     turned = Taxonomy("turned", URMP_13.instruments[::-1])
     assert same == URMP_13 and hash(same) == hash(URMP_13)
     assert turned != URMP_13 and MUSDB_4 != URMP_13 and URMP_13 != URMP_13.names
+
+
+def test_taxonomy_of_a_model():
+    assert find_taxonomy(URMP_13.names) is URMP_13 and find_taxonomy(MUSDB_4.names) is MUSDB_4
+    some = find_taxonomy(("tuba", "kazoo"))
+    assert some.names == ("tuba", "kazoo") and some.parse("tba") == "tuba" and some.parse("KAZOO") == "kazoo"
+    assert some.family("tuba") == "brass" and some.family("kazoo") == "other"
+
+
+def test_name_is_not_taken_for_another_s_short_form():
+    # Of a double bass "bass" is a short form.
+    both = find_taxonomy(("bass", "double_bass"))
+    assert both.parse("bass") == "bass" and both.parse("db") == "double_bass"
+    assert find_taxonomy(("double_bass", "cello")).parse("bass") == "double_bass"
 
 
 def test_instruments_cannot_be_changed():
