@@ -115,6 +115,7 @@ def labels_from_sound(
     threshold: float = DEFAULT_HEARD_THRESHOLD,
     taxonomy: Taxonomy = URMP_13,
     progress: Progress = silent,
+    gain: float | None = None,
 ) -> InstrumentLabels:
     """Which instruments a file's sound holds, by ear alone, in memory that does not grow with the file.
 
@@ -124,6 +125,7 @@ def labels_from_sound(
         threshold: confidence in [0, 1] from which an instrument is believed; at most `MAX_HEARD_WITHOUT_PICTURE` are.
         taxonomy: the instruments to report.
         progress: told the time reached after every block.
+        gain: what `recording_gain` says of the file, where the caller has asked already.
 
     Returns:
         Labels with origin "detected" and no players; no instruments where nothing sounds.
@@ -135,7 +137,7 @@ def labels_from_sound(
     _require_confidence(threshold)
     tagger = tagger or load_tagger()
     # What is silence is measured on the recording's own scale: a quiet one is music from end to end.
-    gain = recording_gain(path)
+    gain = recording_gain(path) if gain is None else gain
     with open_audio(path) as reader:
         hearing = tagger.listen(heard_blocks(reader, gain, progress), reader.sample_rate_hz)
     return labels_from_confidences(hearing.instruments, hearing.confidences, threshold, taxonomy)

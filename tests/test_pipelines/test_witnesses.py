@@ -160,6 +160,7 @@ class LevelTagger:
     def listen(self, blocks, sample_rate_hz):
         sound = np.concatenate(list(blocks))
         self.received = sound.shape, sample_rate_hz
+        self.peak = float(np.abs(sound).max())
         confidences = np.array([0.9 if np.abs(sound).max() > 0.1 else 0.0, 0.5], np.float32)
         return Hearing(("horn", "violin"), confidences, 3, 3)
 
@@ -171,6 +172,14 @@ def test_labels_of_a_file_are_what_the_tagger_says(duet):
     assert labels.label_vector[URMP_13.index("horn")] == np.float32(0.9)
     assert tagger.received == ((66150, 2), 22050)
     assert told[-1][0] == "listening" and told[-1][1:] == pytest.approx((3.0, 3.0), abs=0.01)
+
+
+def test_gain_that_is_known_is_not_measured_again(duet, monkeypatch):
+    ordinary, louder = LevelTagger(), LevelTagger()
+    labels_from_sound(duet, ordinary)
+    monkeypatch.setattr("pipelines.witnesses.recording_gain", lambda path: pytest.fail("measured again"))
+    labels_from_sound(duet, louder, gain=3.0)
+    assert louder.peak == pytest.approx(3 * ordinary.peak)
 
 
 def test_file_that_cannot_be_heard(tmp_path, duet):
