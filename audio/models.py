@@ -6,6 +6,7 @@ and `README.md` (model card). An average names other packaged models and has no 
 registered network is taken as it is.
 """
 
+import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,6 +104,29 @@ def require_model(name_or_path: str | Path) -> None:
         raise MediaError(f"Expected a .keras file. Received: {path}, which does not exist")
     if not zipfile.is_zipfile(path):
         raise ParameterError(f"Expected a .keras model saved by this program. Received: {path}, which is none")
+
+
+def source_names(name_or_path: str | Path) -> tuple[str, ...]:
+    """Names of a model's sources in order, from its config: no network is loaded.
+
+    Args:
+        name_or_path: as `load_model` takes it, or path of the `.keras` file of another model with sources.
+
+    Raises:
+        ParameterError: for a file that names no sources.
+    """
+    name = resolve_name(name_or_path)
+    if name in BUILT_IN or name in _packaged_names():
+        # The built-in ones name what they find by the Wiener filters' spectra.
+        options = read_config(WEIGHTS_DIR / ("wiener" if name in BUILT_IN else name))["options"]
+        return source_names(options["models"][0]) if "models" in options else tuple(options["source_names"])
+    try:
+        with zipfile.ZipFile(name_or_path) as archive:
+            return tuple(json.loads(archive.read(CONFIG))["config"]["source_names"])
+    except (OSError, zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
+        raise ParameterError(
+            f"Expected a .keras model saved by this program. Received: {name_or_path}, which names no sources"
+        ) from error
 
 
 def make_separator(

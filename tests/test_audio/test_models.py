@@ -9,7 +9,7 @@ import pytest
 
 from audio import models
 from audio.framing import ChunkPlan
-from audio.models import load_model, make_separator, packaged_models, save_packaged
+from audio.models import available_models, load_model, make_separator, packaged_models, save_packaged, source_names
 from audio.separation_model import NetworkModel, SeparationModel
 from audio.separator import Separator
 from av_sep.errors import MediaError, ParameterError
@@ -93,6 +93,16 @@ def test_packaged_model_carries_its_taxonomy_and_says_what_it_is(name):
     entry = next(entry for entry in packaged_models() if entry.name == name)
     assert entry.description == config["description"] and 10 < len(entry.description) < 200
     assert "\n" not in entry.description
+
+
+def test_sources_of_a_model_are_known_without_it(saved_network, tmp_path):
+    for entry in available_models():
+        assert source_names(entry.name) == tuple(load_model(entry.name).source_names)
+    assert source_names("default") == source_names(models.DEFAULT_MODEL)
+    assert source_names(saved_network) == load_model(saved_network).source_names
+    for members in ({"config.json": b"{}"}, {"config.json": b"no"}, {"config.json": b"[]"}, {"other": b""}):
+        with pytest.raises(ParameterError, match=r"by this program\. Received: .*some\.keras, which names no sources"):
+            source_names(write_zip(tmp_path / "some.keras", members))
 
 
 def test_unknown_name_is_refused_with_the_known_ones():
