@@ -147,7 +147,7 @@ class SeparationResult:
         residual: mixture minus the stems' sum, if asked for.
         manifest: manifest.json.
         report: report.html.
-        duration_seconds: of the sound.
+        duration_seconds: length of the stems; in a dry run what the input's headers say, see `MediaInfo`.
         model: name or path of the separator.
     """
 

@@ -87,8 +87,9 @@ class SeparateConfig:
     """How a performance is separated and what is written.
 
     Attributes:
-        instruments: names, abbreviations or aliases of what plays, as a tuple or as "vn,vc"; None to look at the video.
-        all_instruments: assume that any instrument may play.
+        instruments: names, abbreviations or aliases of what plays, among the model's sources, as a tuple or as "vn,vc";
+            None to look at the video.
+        all_instruments: assume that any instrument that the model knows may play.
         labels: who else says what plays: "video", "audio" (a tagger that listens) or "both", as
             `pipelines.witnesses.fuse` joins them; sound alone has only "audio" to go by. None for whom
             `pipelines.witnesses.default_witnesses` names, sound adding to what is seen where anything is.

@@ -9,6 +9,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from audio.models import resolve_name
 from av_sep import __version__
 from av_sep.media import replace_when_complete
@@ -57,7 +59,7 @@ def write(
     }
     with replace_when_complete(path) as temporary:
         # Names of files need not be valid UTF-8.
-        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        text = json.dumps(content, indent=2, ensure_ascii=False, default=_plain) + "\n"
         temporary.write_text(text, encoding="utf-8", errors="replace")
 
 
@@ -82,6 +84,11 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             found[package] = "absent"
     return found
+
+
+def _plain(value: object) -> object:
+    """What JSON has no form for: NumPy's numbers as plain ones, anything else as text. The stems are worth more."""
+    return value.tolist() if isinstance(value, (np.generic, np.ndarray)) else str(value)
 
 
 def _describe_stem(stem: "WrittenStem") -> dict:

@@ -4,8 +4,9 @@ Everything appears under `<output_dir>/<input's stem>/` at once, when complete: 
 `residual.<format>` if asked for, `manifest.json` and `report.html`.
 """
 
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,11 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from audio.activity import Activity
-from audio.models import make_separator, require_model, resolve_name
+from audio.models import make_separator, require_model, resolve_name, source_names
 from audio.resampling import StreamResampler
 from audio.separator import StreamSeparator
 from av_sep.errors import ParameterError
-from av_sep.instruments import URMP_13
+from av_sep.instruments import URMP_13, Taxonomy, find_taxonomy
 from av_sep.media import AUDIO_FORMATS, BIT_DEPTHS, AudioReader, AudioWriter, open_audio, probe
 from av_sep.types import InstrumentLabels, MediaInfo, SeparationResult
 from pipelines import manifest, report
@@ -50,11 +51,12 @@ class SeparationPlan:
     """What a run is going to do with one input, before anything is written.
 
     Attributes:
-        info: what the input is.
+        info: what the input is; its length becomes that of the stems once they are written.
         labels: who gets a stem.
         sighting: what was seen; None where nobody looked.
         directory: where the output goes.
         seconds: what each stage took, by name; stages to come are added.
+        gain: by which the sound is heard louder, see `audio.level`; None where nobody has listened yet.
         activity: who of the labelled plays when; None where nobody listens for it, or has not yet.
     """
 
@@ -63,6 +65,7 @@ class SeparationPlan:
     sighting: Sighting | None
     directory: Path
     seconds: dict[str, float]
+    gain: float | None = None
     activity: Activity | None = None
 
     @property
@@ -86,11 +89,14 @@ class SeparationRunner:
     """
 
     def __init__(self, config: SeparateConfig):
-        if isinstance(config.instruments, str):
-            config = replace(config, instruments=URMP_13.parse_list(config.instruments))
+        config = _plain(config)
         if config.detector is None:
-            config = replace(config, detector=str(config.model) if is_joint(config.model) else "embedded")
+            config = replace(config, detector=config.model if is_joint(config.model) else "embedded")
         _validate(config)
+        self.taxonomy = find_taxonomy(source_names(config.model))
+        # A misspelt name is told before anything slow begins.
+        if config.instruments is not None:
+            config = replace(config, instruments=_read_instruments(config.instruments, self.taxonomy))
         self.config = config
         self.looker = Looker(
             str(config.detector), frames_per_second=config.frames_per_second, threshold=config.threshold
@@ -118,8 +124,8 @@ class SeparationRunner:
         require_writable(directory.parent)
         with open_audio(input_path) as reader:
             self._writer(directory, RESIDUAL, self.config.sample_rate_hz or reader.sample_rate_hz, reader)
-        labels, sighting = self._labels(input_path, info, progress)
-        return SeparationPlan(info, labels, sighting, directory, {"looking": time.perf_counter() - started})
+        labels, sighting, gain = self._labels(input_path, info, progress)
+        return SeparationPlan(info, labels, sighting, directory, {"looking": time.perf_counter() - started}, gain)
 
     def run(self, input_path: str | Path, output_dir: str | Path, progress: Progress = silent) -> SeparationResult:
         """Separates one performance and writes its folder.
@@ -142,23 +148,29 @@ class SeparationRunner:
             return self._result(
                 plan, {name: self._stem_path(plan.directory, name) for name in self._stem_names(label_vector)}
             )
-        gain = recording_gain(plan.info.path)
+        gain = recording_gain(plan.info.path) if plan.gain is None else plan.gain
         plan = replace(plan, activity=self._activity(plan, gain, progress))
         progress("separating", 0.0, plan.info.duration_seconds)
         started = time.perf_counter()
         with staged_folder(plan.directory, overwrite=self.config.overwrite) as staging:
             stems = self._write_stems(plan, label_vector, gain, staging, progress)
             plan.seconds["separating"] = time.perf_counter() - started
+            # Headers speak of the longest stream, or not at all.
+            written_seconds = next(iter(stems.values())).picture.duration_seconds
+            plan = replace(plan, info=replace(plan.info, duration_seconds=written_seconds))
             manifest.write(staging / "manifest.json", plan, stems, self.config, self.separator.model)
             rate_hz = getattr(self.separator.model, "sample_rate_hz", None)
             report.write(staging / "report.html", plan, stems, self.config, rate_hz)
         return self._result(plan, {name: plan.directory / stem.path.name for name, stem in stems.items()})
 
-    def _labels(self, path: Path, info: MediaInfo, progress: Progress) -> tuple[InstrumentLabels, Sighting | None]:
+    def _labels(
+        self, path: Path, info: MediaInfo, progress: Progress
+    ) -> tuple[InstrumentLabels, Sighting | None, float | None]:
+        """Who gets a stem, what was seen, and the gain by which it was listened to, as the plan holds them."""
         if self.config.all_instruments:
-            return labels_for_all(), None
+            return labels_for_all(self.taxonomy), None, None
         if self.config.instruments is not None:
-            return labels_from_instruments(self.config.instruments), None
+            return labels_from_instruments(self.config.instruments, self.taxonomy), None, None
         if not info.has_video and self.config.labels in (None, "video"):
             raise ParameterError(
                 "This file has sound but no pictures, so nobody can see what plays. Expected --instruments, e.g."
@@ -167,27 +179,26 @@ class SeparationRunner:
         sighting = None
         if info.has_video and self.config.labels != "audio":
             sighting = self.looker.look(path, info, progress)
-        labels = sighting.labels if sighting else None
+        labels, gain = sighting.labels if sighting else None, None
         if asks_sound(self.config.labels, str(self.config.detector), labels):
-            labels = self._with_sound(labels, path, progress)
+            gain = recording_gain(path)
+            labels = self._with_sound(labels, path, gain, progress)
         assert labels is not None, "there is a witness in every case"
         if not labels.instruments:
             raise ParameterError(_nothing_found(labels, path, looked=sighting is not None))
-        return labels, sighting
+        return labels, sighting, gain
 
-    def _with_sound(self, seen: InstrumentLabels | None, path: Path, progress: Progress) -> InstrumentLabels:
+    def _with_sound(
+        self, seen: InstrumentLabels | None, path: Path, gain: float, progress: Progress
+    ) -> InstrumentLabels:
         taxonomy = URMP_13 if seen is None else self.looker.detector.taxonomy
-        heard = labels_from_sound(path, self.tagger, taxonomy=taxonomy, progress=progress)
+        heard = labels_from_sound(path, self.tagger, taxonomy=taxonomy, progress=progress, gain=gain)
         return heard if seen is None else fuse(seen, heard)
 
     def _label_vector(self, labels: InstrumentLabels) -> np.ndarray:
         """1 for every instrument that gets a stem, in the model's order: models are trained on such labels."""
         names = self.separator.source_names
-        missing = [name for name in labels.instruments if name not in names]
-        if missing:
-            raise ParameterError(
-                f"Expected instruments that the model knows: {', '.join(names)}. Received: {', '.join(missing)}"
-            )
+        _require_known(labels.instruments, names)
         return np.array([name in labels.instruments for name in names], np.float32)
 
     def _write_stems(
@@ -277,7 +288,9 @@ def _output_of(input_path: Path, output_dir: Path) -> Path:
     if input_path.stem in ("", ".", ".."):
         raise ParameterError(f"Expected a file whose name can name a folder of stems. Received: {input_path}")
     directory = output_dir / input_path.stem
-    if directory.resolve() in (input_path.resolve(), *input_path.resolve().parents):
+    # Not `Path.resolve`, which has an error of its own for a link that leads to itself.
+    source, target = (Path(os.path.realpath(path)) for path in (input_path, directory))
+    if target in (source, *source.parents):
         raise ParameterError(
             "Expected an output beside the input, not in its place; choose another folder with -o."
             f" Received: {directory}"
@@ -292,6 +305,14 @@ def _at_rate(reader: AudioReader, rate: int) -> Iterator[np.ndarray]:
     yield resampler.process(np.zeros((0, reader.num_channels), np.float32), last=True)
 
 
+def _plain(config: SeparateConfig) -> SeparateConfig:
+    """The same settings as text and plain numbers: manifests know no paths, and NumPy's short integers overflow."""
+    settings = vars(config).items()
+    paths = {name: os.fspath(value) for name, value in settings if isinstance(value, os.PathLike)}
+    numbers = {name: value.item() for name, value in settings if isinstance(value, np.generic)}
+    return replace(config, **paths, **numbers)
+
+
 def _validate(config: SeparateConfig) -> None:
     if config.labels not in (None, *WITNESSES):
         raise ParameterError(f"Expected labels by {', '.join(WITNESSES)}. Received: {config.labels!r}")
@@ -300,9 +321,6 @@ def _validate(config: SeparateConfig) -> None:
     if config.labels is not None and (config.instruments is not None or config.all_instruments):
         named = "--all" if config.all_instruments else "--instruments"
         raise ParameterError(f"Expected either {named} or --labels. Received: both")
-    # A misspelt name is told before anything slow begins.
-    if config.instruments is not None:
-        labels_from_instruments(config.instruments, URMP_13)
     if not is_joint(config.model):
         require_model(config.model)
     if config.file_format not in AUDIO_FORMATS:
@@ -311,6 +329,27 @@ def _validate(config: SeparateConfig) -> None:
         raise ParameterError(f"Expected a bit depth among {BIT_DEPTHS}. Received: {config.bit_depth}")
     if config.sample_rate_hz is not None and not 1000 <= config.sample_rate_hz <= 768_000:
         raise ParameterError(f"Expected a sample rate of 1,000 to 768,000 Hz. Received: {config.sample_rate_hz}")
+
+
+def _read_instruments(given: str | Iterable[str], taxonomy: Taxonomy) -> tuple[str, ...]:
+    """Long names of what the user says plays, in the order of the model's taxonomy.
+
+    Raises:
+        ParameterError: for a word that is no instrument, an instrument that the model does not know, or none at all.
+    """
+    # A model of a few of the orchestra is asked in the orchestra's words: what it lacks is no misspelling.
+    spelled = URMP_13 if set(taxonomy.names) <= set(URMP_13.names) else taxonomy
+    names = spelled.parse_list(given) if isinstance(given, str) else labels_from_instruments(given, spelled).instruments
+    _require_known(names, taxonomy.names)
+    return tuple(name for name in taxonomy.names if name in names)
+
+
+def _require_known(instruments: Iterable[str], known: Sequence[str]) -> None:
+    missing = [name for name in instruments if name not in known]
+    if missing:
+        raise ParameterError(
+            f"Expected instruments that the model knows: {', '.join(known)}. Received: {', '.join(missing)}"
+        )
 
 
 def _nothing_found(labels: InstrumentLabels, path: Path, *, looked: bool) -> str:

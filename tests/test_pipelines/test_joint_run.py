@@ -13,10 +13,10 @@ import soundfile as sf
 
 import av_sep
 from av_sep.errors import MediaError, ParameterError
-from av_sep.instruments import URMP_13
+from av_sep.instruments import MUSDB_4, URMP_13
 from av_sep.media import ffmpeg_executable, probe, video_frames
 from pipelines.configs import find_recipe
-from pipelines.joint.detector import JointDetector, find_taxonomy
+from pipelines.joint.detector import JointDetector
 from pipelines.joint.files import is_joint, load_joint, load_separation_model, open_detector
 from pipelines.joint.model import JointModel
 from pipelines.look import Looker
@@ -289,7 +289,19 @@ def test_a_violin_and_a_viola_that_are_both_seen_are_two_stems(ensembles):
     np.testing.assert_allclose(labels.label_vector, 1 / (1 + np.exp([-1.0, -0.5, 3.0])), atol=1e-5)
 
 
-def test_taxonomy_of_a_model():
-    assert find_taxonomy(URMP_13.names) is URMP_13
-    some = find_taxonomy(("tuba", "kazoo"))
-    assert some.names == ("tuba", "kazoo") and some.family("tuba") == "brass" and some.parse("tba") == "tuba"
+@pytest.mark.parametrize("names", [MUSDB_4.names, ("violin", "kazoo", "tuba")])
+def test_joint_model_of_another_taxonomy_separates_what_it_sees(names, ensembles, tmp_path):
+    model = JointModel(
+        names, sample_rate_hz=RATE_HZ, separator=TINY.model["separator"], picture_size=(32, 32)
+    )
+    # Sees the first two, whatever it is shown.
+    bias = np.where(np.arange(len(names)) < 2, 1.0, -3.0)
+    model.head.set_weights([np.zeros((1280, len(names))), bias])
+    model.save(tmp_path / "other.keras")
+    result = av_sep.separate(ensembles / "track0" / "film.mp4", tmp_path, model=tmp_path / "other.keras")
+    assert tuple(result.stems) == names[:2] and result.labels.taxonomy == names
+    page = result.report.read_text()
+    family = "band" if names == MUSDB_4.names else "strings"
+    assert all(f"<td>{name}</td>" in page for name in names) and f"<td>{names[0]}</td><td>{family}</td>" in page
+    (mixture, stems) = (sf.read(path, always_2d=True)[0] for path in result.stems.values())
+    assert mixture.shape == stems.shape and np.abs(mixture).max() > 0

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import soundfile
 
 import av_sep
 from av_sep.errors import MediaError, ParameterError
-from av_sep.media import probe, read_audio, write_audio
+from av_sep.instruments import MUSDB_4
+from av_sep.media import ffmpeg_executable, probe, read_audio, write_audio
 
 SETTINGS = {"model": "wiener", "instruments": ("violin", "tuba")}
 
@@ -77,6 +79,54 @@ def test_manifest_tells_what_made_the_stems(duet, tmp_path):
         assert described["file"] == f"{name}.wav"
         assert (described["num_samples"], described["sample_rate_hz"]) == (len(mixture), rate)
         assert described["rms_db"] == pytest.approx(10 * np.log10(np.mean(stem**2)), abs=0.01)
+
+
+def test_settings_that_json_does_not_know_lose_nothing(duet, tmp_path):
+    settings = {
+        "model": Path("wiener"),
+        "detector": Path("embedded"),
+        "instruments": np.array(["vn", "tba"]),
+        "threshold": np.float32(0.25),
+        "frames_per_second": np.float32(0.5),
+        "sample_rate_hz": np.int64(16000),
+        "bit_depth": np.int16(16),
+        "residual": np.bool_(True),
+    }
+    result = av_sep.separate(duet, tmp_path, **settings)
+    assert result.model == "wiener" and probe(result.stems["violin"]).sample_rate_hz == 16000
+    written = json.loads(result.manifest.read_text())
+    assert written["model"]["name"] == "wiener"
+    expected = {**settings, "model": "wiener", "detector": "embedded", "instruments": ["violin", "tuba"]}
+    assert {name: written["settings"][name] for name in settings} == expected
+
+
+def test_what_json_has_no_form_for_is_written_as_text(tmp_path, duet, monkeypatch):
+    from pipelines import manifest
+
+    class Strange:
+        def __str__(self):
+            return "strange"
+
+    monkeypatch.setattr(manifest, "versions", lambda: {"av_sep": Strange()})
+    result = av_sep.separate(duet, tmp_path, **SETTINGS)
+    assert json.loads(result.manifest.read_text())["versions"] == {"av_sep": "strange"}
+
+
+def test_length_is_that_of_what_was_written(duet, tmp_path):
+    # The picture lasts longer than the sound; and a stream that was never a file does not say how long it is.
+    film, stream = tmp_path / "film.mkv", tmp_path / "stream.flac"
+    picture = ("-f", "lavfi", "-i", "testsrc=size=64x36:rate=5:duration=5")
+    command = [ffmpeg_executable(), "-loglevel", "error", *picture, "-i", duet, "-c:a", "pcm_s16le", film]
+    subprocess.run(list(map(str, command)), check=True, stdin=subprocess.DEVNULL)
+    command = [ffmpeg_executable(), "-loglevel", "error", "-i", duet, "-f", "flac", "-"]
+    stream.write_bytes(subprocess.run(list(map(str, command)), check=True, capture_output=True).stdout)
+    for path, stated in ((film, 5.0), (stream, 0.0)):
+        assert probe(path).duration_seconds == stated
+        planned = av_sep.separate(path, tmp_path, dry_run=True, **SETTINGS)
+        result = av_sep.separate(path, tmp_path, sample_rate_hz=16000, **SETTINGS)
+        assert (planned.duration_seconds, result.duration_seconds) == (stated, 3.0)
+        assert json.loads(result.manifest.read_text())["input"]["duration_seconds"] == 3.0
+        assert "· 3.0 s ·" in result.report.read_text()
 
 
 @pytest.mark.parametrize(
@@ -198,6 +248,57 @@ def test_all_instruments_gives_thirteen_stems_that_add_up(duet, tmp_path):
     np.testing.assert_allclose(sum(read_stems(result).values()), read_audio(duet)[0], atol=1e-5)
 
 
+def test_all_means_every_source_of_the_model(duet, tmp_path):
+    result = av_sep.separate(duet, tmp_path, model="wave_unet_duet", all_instruments=True)
+    assert tuple(result.stems) == ("violin", "cello") == result.labels.instruments
+    np.testing.assert_allclose(sum(read_stems(result).values()), read_audio(duet)[0], atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def make_model(tmp_path_factory):
+    """Function that saves a tiny untrained network for some sources."""
+    from audio.wave_unet import WaveUNet
+
+    def make(source_names):
+        path = tmp_path_factory.mktemp("model") / "tiny.keras"
+        WaveUNet(source_names, sample_rate_hz=8000, num_levels=2, num_filters=2).save(path)
+        return path
+
+    return make
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@pytest.mark.parametrize(("names", "typed", "expected", "families"), (
+    (MUSDB_4.names, "drums, voice", ("vocals", "drums"), ("band", "band")),
+    (("Kazoo", "violin"), "vn,kazoo", ("Kazoo", "violin"), ("other", "strings")),
+    (("tuba", "violin"), "fiddle,tba", ("tuba", "violin"), ("brass", "strings")),
+))
+def test_instruments_are_those_of_the_model(duet, tmp_path, make_model, names, typed, expected, families):
+    model = make_model(names)
+    result = av_sep.separate(duet, tmp_path, model=model, instruments=typed)
+    assert tuple(result.stems) == expected
+    page, described = result.report.read_text(), json.loads(result.manifest.read_text())
+    for name, family in zip(expected, families):
+        assert f"<td>{name}</td><td>{family}</td>" in page
+    assert described["labels"]["label_vector"] == {name: float(name in expected) for name in names}
+    np.testing.assert_allclose(sum(read_stems(result).values()), read_audio(duet)[0], atol=1e-5)
+    assert tuple(av_sep.separate(duet, tmp_path / "all", model=model, all_instruments=True).stems) == names
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_instruments_that_the_model_lacks_are_told_before_it_is_loaded(duet, tmp_path, make_model, monkeypatch):
+    monkeypatch.setattr("pipelines.separate.load_separation_model", lambda name: pytest.fail("loaded"))
+    for model, typed, message in (
+        (make_model(MUSDB_4.names), "vn", r"Unknown instrument.*voc \(vocals\), dr \(drums\).*Received: 'vn'"),
+        (make_model(MUSDB_4.names), "vocal", "Did you mean 'vocals'"),
+        (make_model(("Kazoo", "violin")), ("tuba",), r"Kazoo \(Kazoo\), vn \(violin\)\. Received: 'tuba'"),
+        ("wave_unet_duet", "tba,vn", "instruments that the model knows: violin, cello. Received: tuba"),
+        ("wave_unet_duet", "violine", "Did you mean 'violin'"),
+    ):
+        with pytest.raises(ParameterError, match=message):
+            av_sep.separate(duet, tmp_path, model=model, instruments=typed)
+
+
 def test_progress_reaches_the_end(duet, tmp_path):
     heard = []
     av_sep.separate(duet, tmp_path, progress=lambda *event: heard.append(event), **SETTINGS)
@@ -240,6 +341,18 @@ def test_sound_alone_can_be_judged_by_ear(tmp_path):
         # Low strings at least: cello and double bass are told apart by luck.
         assert max(vector, key=vector.__getitem__) in ("cello", "double_bass")
         assert set(result.stems) == set(manifest["labels"]["instruments"]) and result.report.exists()
+
+
+def test_level_is_measured_once_for_each_recording(tmp_path, monkeypatch):
+    from pipelines import witnesses
+
+    stem = Path(__file__).parents[2] / "examples" / "demo" / "stems" / "cello.flac"
+    measured = []
+    real = witnesses.working_gain
+    monkeypatch.setattr(witnesses, "working_gain", lambda blocks: measured.append(real(blocks)) or measured[-1])
+    for number, settings in enumerate(({"labels": "audio"}, {"instruments": "vc,db"}), start=1):
+        av_sep.separate(stem, tmp_path / str(number), model="wiener", **settings)
+        assert len(measured) == number
 
 
 def test_film_is_seen_and_heard_unless_somebody_else_is_asked(tmp_path):
