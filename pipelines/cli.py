@@ -16,7 +16,6 @@ import click
 
 from av_sep import __version__
 from av_sep.errors import MediaError
-from av_sep.instruments import URMP_13
 from pipelines.cli_annotate import annotate
 from pipelines.cli_errors import OTHER_FAILURE, USER_MISTAKE, one_line, one_line_errors, prefixed
 from pipelines.cli_evaluate import evaluate
@@ -34,7 +33,10 @@ DETECTORS = "embedded, hub:<handle or folder>, labels:<file>, several with comma
 
 def _shared_options(command: Callable) -> Callable:
     options = [
-        click.option("--threshold", type=click.FloatRange(0, 1), help="Confidence that an instrument must reach to be seen.  [default: 0.4]"),
+        click.option(
+            "--threshold", type=click.FloatRange(0, 1),
+            help="Confidence that an instrument must reach to be seen.  [default: 0.4]",
+        ),
         click.option("--fps", default=1.0, show_default=True, help="Pictures looked at per second of video."),
         click.option("--overwrite", is_flag=True, help="Replace an earlier result."),
         click.option("--quiet", is_flag=True, help="Print nothing but errors."),
@@ -56,6 +58,9 @@ def run() -> None:
     """What the installed `av-sep` calls: `main` without the chatter of native libraries."""
     if "--debug" not in sys.argv:
         silence_native_libraries()
+    # Names of files need not be valid UTF-8, and a success must not end in a failure to print it.
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
     # Being asked to end is no reason to leave half-written folders behind.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     main(prog_name="av-sep")
@@ -65,18 +70,27 @@ def run() -> None:
 @click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--output", "output_dir", default="out", show_default=True, type=click.Path(path_type=Path))
 @click.option("--instruments", help="What plays, e.g. vn,vc,fl, instead of looking.")
-@click.option("--all", "all_instruments", is_flag=True, help="Assume that any of the 13 instruments may play.")
+@click.option("--all", "all_instruments", is_flag=True, help="Assume that any of the model's instruments may play.")
 @click.option(
     "--labels", type=click.Choice(["video", "audio", "both"]),
     help="Who says what plays where you do not: eyes, ears or both.  [default: both for films]",
 )
 @click.option("--model", default="default", show_default=True, help="A model's name (av-sep models) or a .keras file.")
 @click.option("--detector", help=f"{DETECTORS}; by default what the model brings with it, else embedded.")
-@click.option("--gate-rests/--no-gate-rests", default=True, help="Silence stems while their player rests.  [default: on]")
+@click.option(
+    "--gate-rests/--no-gate-rests", default=True,
+    help="Silence stems while their player rests.  [default: on]",
+)
 @click.option("--format", "file_format", default="wav", show_default=True, type=click.Choice(["wav", "flac", "mp3"]))
-@click.option("--bit-depth", default="32", show_default=True, type=click.Choice(["16", "24", "32"]), help="32 is float in wav, 24-bit in flac.")
+@click.option(
+    "--bit-depth", default="32", show_default=True, type=click.Choice(["16", "24", "32"]),
+    help="32 is float in wav, 24-bit in flac.",
+)
 @click.option("--sample-rate", type=int, help="Of the stems in Hz; the input's by default.")
-@click.option("--residual", is_flag=True, help="Write what the estimates leave of the recording, instead of sharing it among them.")
+@click.option(
+    "--residual", is_flag=True,
+    help="Write what the estimates leave of the recording, instead of sharing it among them.",
+)
 @click.option("--dry-run", is_flag=True, help="Look and say what would be written.")
 @_shared_options
 def separate(inputs, output_dir, instruments, quiet, as_json, debug, **options) -> None:
@@ -94,10 +108,9 @@ def separate(inputs, output_dir, instruments, quiet, as_json, debug, **options) 
     }
 
     def make_runner():
-        names = None if instruments is None else URMP_13.parse_list(instruments)
         from pipelines.separate import SeparationRunner
 
-        return SeparationRunner(SeparateConfig(instruments=names, **settings))
+        return SeparationRunner(SeparateConfig(instruments=instruments, **settings))
 
     describe = functools.partial(_describe_separation, dry_run=settings["dry_run"])
     _run_all(inputs, output_dir, make_runner, describe, quiet=quiet, as_json=as_json, debug=debug)

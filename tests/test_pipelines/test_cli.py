@@ -1,14 +1,21 @@
 """The command line in-process: exit code, output, one line per error."""
 
 import json
+import os
 import subprocess
 import sys
 import time
+import traceback
+import weakref
+from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from av_sep.errors import MediaError
 from av_sep.media import read_audio, write_audio
+from pipelines.batch import expand_folders, run_batch
 from pipelines.cli import main
 
 SEPARATE = ("separate", "--model", "wiener", "--instruments", "vn,tba", "-o")
@@ -91,6 +98,34 @@ def test_unknown_instrument_gets_a_suggestion(duet, tmp_path):
     assert len(outcome.stderr.splitlines()) == 1
 
 
+def test_instruments_of_another_model_are_asked_for_and_misspelt_without_tensorflow(duet, tmp_path):
+    code = (
+        "import sys; from click.testing import CliRunner; from pipelines.cli import main\n"
+        f"command = ['separate', {str(duet)!r}, '-o', {str(tmp_path)!r}, '--model', 'wave_unet_duet']\n"
+        "for words in ('vn,celo', 'vn,tuba'):\n"
+        "    outcome = CliRunner().invoke(main, [*command, '--instruments', words])\n"
+        "    print(outcome.exit_code, outcome.stderr.strip())\n"
+        "assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules"
+    )
+    misspelt, missing = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert misspelt.startswith("2 ") and "Did you mean 'cello'" in misspelt
+    assert missing == "2 av-sep: Expected instruments that the model knows: violin, cello. Received: tuba"
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",), ("--json",)])
+def test_names_that_are_no_utf_8_are_printed(duet, tmp_path, options):
+    path = tmp_path / os.fsdecode(b"caf\xe9.wav")
+    path.write_bytes(duet.read_bytes())
+    command = [sys.executable, "-m", "pipelines", *SEPARATE, tmp_path / "out", path, *options]
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(list(map(os.fspath, command)), capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "caf\\udce9" in done.stdout
+    assert os.path.exists(tmp_path / "out" / path.stem / "tuba.wav") is (options != ("--dry-run",))
+
+
 def test_model_that_is_none(duet, tmp_path):
     fake = tmp_path / "model.keras"
     fake.write_text("no network")
@@ -120,6 +155,67 @@ def test_batch_finishes_the_good_and_lists_the_bad(duet, bad_inputs, tmp_path):
         str(empty),
         str(tmp_path / "nowhere.mp4"),
     ]
+
+
+@pytest.fixture
+def locked(monkeypatch):
+    """Makes the system refuse to say anything of a path with "locked" in it: root may go anywhere."""
+    for name in ("stat", "lstat"):
+        real = getattr(os, name)
+
+        def refuse(path, *arguments, real=real, **options):
+            if isinstance(path, (str, os.PathLike)) and "locked" in os.fspath(path):
+                raise PermissionError(13, "Permission denied", path)
+            return real(path, *arguments, **options)
+
+        monkeypatch.setattr(os, name, refuse)
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".wav", "locked/take.wav", "loop.wav"])
+def test_path_that_cannot_be_reached_costs_the_others_nothing(duet, tmp_path, name, locked):
+    (tmp_path / "loop.wav").symlink_to(tmp_path / "loop.wav")
+    outcome = invoke(*SEPARATE, tmp_path / "out", tmp_path / name, duet)
+    assert outcome.exit_code == 2 and "unexpected" not in outcome.stderr
+    first, line = outcome.stderr.splitlines()
+    assert first == "1 of 2 inputs failed:" and line.startswith(f"{tmp_path / name}: ")
+    assert any(words in line for words in ("File name too long", "No permission", "symbolic links"))
+    assert (tmp_path / "out" / "duet" / "tuba.wav").is_file()
+
+
+def test_output_that_cannot_be_reached_is_one_line(duet, tmp_path, locked):
+    for folder, words in (("x" * 300, "File name too long"), ("locked", "Permission denied")):
+        outcome = invoke(*SEPARATE, tmp_path / folder, duet)
+        assert outcome.exit_code == 2 and len(outcome.stderr.splitlines()) == 1
+        assert "Cannot write to" in outcome.stderr and words in outcome.stderr
+
+
+def test_folder_whose_files_cannot_be_reached_is_one_line(tmp_path, locked):
+    (tmp_path / "locked.wav").touch()
+    with pytest.raises(MediaError, match="Cannot search this folder .Permission denied.*Received: "):
+        expand_folders([tmp_path])
+
+
+def test_failure_keeps_its_lines_and_not_its_pictures():
+    pictures = []
+
+    def decode(picture):
+        raise ValueError("bad picture")
+
+    def look(path):
+        picture = np.zeros(10)
+        pictures.append(weakref.ref(picture))
+        try:
+            decode(picture)
+        except ValueError as error:
+            if path.name == "known":
+                raise MediaError("no film") from error
+            raise RuntimeError("no idea")
+
+    outcome = run_batch([Path("known"), Path("unknown")], look)
+    assert len(pictures) == 2 and not any(picture() is not None for picture in pictures)
+    for failure, last in zip(outcome.failures, ("MediaError: no film", "RuntimeError: no idea")):
+        told = "".join(traceback.format_exception(failure.error))
+        assert "in decode" in told and 'raise ValueError("bad picture")' in told and last in told
 
 
 def test_two_inputs_of_one_name_do_not_overwrite_each_other(duet, film, tmp_path):
