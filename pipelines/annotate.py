@@ -1,6 +1,7 @@
 """Detection only: which instruments a video shows, when and where, for annotating datasets."""
 
 import math
+import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
@@ -116,8 +117,9 @@ class AnnotationRunner:
         """
         path, folder = Path(input_path), Path(output_dir)
         files = self._files(path, folder)
-        is_missing = source is None and not path.exists()
-        if self.config.overwrite or is_missing or not any(file.exists() for file in files.values()):
+        # Unlike `Path.exists` this raises nothing for a place out of reach.
+        is_missing = source is None and not os.path.exists(path)
+        if self.config.overwrite or is_missing or not any(os.path.exists(file) for file in files.values()):
             return None
         made = describe_making(self.config, self.looker.threshold, source or VideoSource.of_file(path))
         content = find_kept(files, made)

@@ -1,5 +1,6 @@
 """Annotation of many videos, one after the other or spread over processes or a Beam runner, and their review page."""
 
+import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -72,7 +73,8 @@ def annotation_tasks(
             tasks += [AnnotationTask(folder, name, output, config, num_bytes) for folder, name, num_bytes in found]
         else:
             paths = expand_folders([Path(given)])
-            if Path(given).is_dir():
+            # Unlike `Path.is_dir` this raises nothing for a place out of reach.
+            if os.path.isdir(given):
                 paths = [path for path in paths if _is_input(path.name)]
             tasks += [AnnotationTask(str(path.parent), path.name, output, config) for path in paths]
     tasks = list({task.location: task for task in tasks}.values())

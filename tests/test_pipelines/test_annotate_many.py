@@ -61,6 +61,13 @@ def test_the_files_are_the_same(videos, detector, one_by_one, tmp_path, team):
     assert named == [str(videos / "one.mp4"), str(videos / "two.mp4")]
 
 
+def test_a_path_out_of_reach_costs_the_others_nothing(videos, detector, tmp_path):
+    inputs = ("x" * 300 + ".mp4", videos / "one.mp4")
+    done = invoke("annotate", *inputs, "-o", tmp_path / "out", "--detector", detector)
+    assert done.exit_code == 2 and "xxx.mp4: " in done.output and "unexpected" not in done.output
+    assert (tmp_path / "out" / "one.json").is_file()
+
+
 def test_a_bad_video_costs_the_others_nothing(videos, detector, tmp_path):
     (tmp_path / "bad.mp4").write_text("no film")
     inputs = (tmp_path / "bad.mp4", videos / "one.mp4")
