@@ -179,6 +179,10 @@ def _read_index(packed: Path) -> dict[str, Any]:
     for number, line in enumerate(index["lines"]):
         if not _has(line, _LINE) or line["num_samples"] < 1 or not all(_has(piece, _PIECE) for piece in line["pieces"]):
             raise MediaError(f"{damaged} (line {number} is not what pack_bank writes)")
+        # They become paths, which must not leave the folders they belong in.
+        for name in (line["split"], line["instrument"], line["source"], *(piece["file"] for piece in line["pieces"])):
+            if Path(name).name != name or name in ("", ".."):
+                raise MediaError(f"{damaged} (line {number} has {name!r} for a name)")
     return index
 
 

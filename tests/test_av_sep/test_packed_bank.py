@@ -149,6 +149,19 @@ def test_an_index_that_is_damaged(tmp_path, content, words):
         assert words in str(error.value)
 
 
+@pytest.mark.parametrize("name", ("../../elsewhere", "/tmp/elsewhere", "..", ""))
+@pytest.mark.parametrize("key", ("split", "instrument", "source", "file"))
+def test_names_that_lead_out_of_the_folder(bank, tmp_path, key, name):
+    pack_bank(bank, tmp_path / "packed", LIMIT)
+    index = json.loads((tmp_path / "packed" / "packed_bank.json").read_text())
+    line = index["lines"][0]
+    (line["pieces"][0] if key == "file" else line)[key] = name
+    (tmp_path / "packed" / "packed_bank.json").write_text(json.dumps(index))
+    with pytest.raises(MediaError, match=INDEX_DAMAGED) as error:
+        unpack_bank(tmp_path / "packed", tmp_path / "out")
+    assert f"line 0 has {name!r} for a name" in str(error.value) and not (tmp_path / "out").exists()
+
+
 def test_streams_of_two_channels(bank, tmp_path):
     pack_bank(bank, tmp_path / "packed", LIMIT)
     sf.write(tmp_path / "packed" / "lines-001.flac", np.zeros((9, 2), np.int16), 22050)
