@@ -2,8 +2,8 @@
 
 Packaged models live in `audio/weights/<name>/`: `config.json` (class, constructor arguments, what it was trained on),
 `weights.npz` (float16 arrays in the order of `get_weights()`, the NMF templates or, in float32, the Wiener spectra)
-and `README.md` (model card). An average names other packaged models and has no arrays of its own. A `.keras` file of a
-registered network is taken as it is.
+and `README.md` (model card). A pool of models names other packaged ones and has no arrays of its own. A `.keras` file
+of a registered network is taken as it is.
 """
 
 import json
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from audio.average_model import AverageModel
+from audio.pooled_model import PooledModel
 from audio.baselines.built_in import BUILT_IN
 from audio.baselines.oracle import ORACLES
 from audio.baselines.supervised_nmf import SupervisedNMF
@@ -64,7 +64,7 @@ def weights_files(name: str) -> tuple[Path, ...]:
         return ()
     directory = WEIGHTS_DIR / name
     config = read_config(directory)
-    if config["class"] != "AverageModel":
+    if config["class"] != "PooledModel":
         return (directory / WEIGHTS,)
     return (directory / CONFIG, *(path for part in config["options"]["models"] for path in weights_files(part)))
 
@@ -171,9 +171,9 @@ def save_packaged(network, directory: Path, *, description: str, training: dict)
 
 def _load_packaged(directory: Path) -> SeparationModel:
     config = read_config(directory)
-    if config["class"] == "AverageModel":
+    if config["class"] == "PooledModel":
         models = [cast(NetworkModel, load_model(name)) for name in config["options"]["models"]]
-        return AverageModel(models, config["options"]["weights"])
+        return PooledModel(models, config["options"]["weights"], config["options"]["exponents"])
     arrays = read_arrays(directory)
     if config["class"] == "StaticWiener":
         return StaticWiener(power_spectra=arrays[0], **config["options"])

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from audio.activity import Activity
-from audio.average_model import AverageModel
+from audio.pooled_model import PooledModel
 from audio.separation_model import NetworkModel, SeparationModel, WholeMixtureModel
 from audio.tagger import StreamTagger
 from av_sep.instruments import URMP_13
@@ -24,8 +24,8 @@ def should_gate_rests(model: SeparationModel | WholeMixtureModel, instruments: C
 
 
 def is_network(model: SeparationModel | WholeMixtureModel) -> bool:
-    """Whether a model was trained as a network, or is an average of such."""
-    return isinstance(model, (NetworkModel, AverageModel))
+    """Whether a model was trained as a network, or is a pool of such."""
+    return isinstance(model, (NetworkModel, PooledModel))
 
 
 def known_to_play(labels: InstrumentLabels, seen: InstrumentLabels | None) -> tuple[str, ...]:

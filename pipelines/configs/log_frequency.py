@@ -1,4 +1,4 @@
-"""Recipe of the default model, the network on a logarithmic frequency axis."""
+"""Recipe of the network on a logarithmic frequency axis, the larger part of the default model."""
 
 from av_sep.instruments import URMP_13
 from pipelines.config import TrainConfig

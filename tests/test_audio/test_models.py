@@ -86,7 +86,7 @@ def test_packaged_model_carries_its_taxonomy_and_says_what_it_is(name):
     names = load_model(name).source_names
     # All of a taxonomy, or some of it in its order.
     assert any(names == tuple(n for n in taxonomy.names if n in names) for taxonomy in TAXONOMIES.values())
-    if config["class"] != "AverageModel":
+    if config["class"] != "PooledModel":
         assert names == tuple(config["options"]["source_names"])
         assert load_model(name).sample_rate_hz == config["options"]["sample_rate_hz"]
     assert config["training"]

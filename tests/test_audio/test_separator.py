@@ -1,4 +1,4 @@
-"""What the separator promises, for two networks, their average and fixed filters.
+"""What the separator promises, for two networks, a pool of both and fixed filters.
 
 Estimates are made non-trivial on purpose: the first network has random weights and neither gate nor consistency of its
 own, so that silence and sums are the separator's work. The second one sees to them itself.
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.signal import correlate, correlation_lags
 
-from audio.average_model import AverageModel
+from audio.pooled_model import PooledModel
 from audio.baselines.wiener import StaticWiener
 from audio.framing import output_length, valid_lengths
 from audio.activity import Activity
@@ -36,11 +36,11 @@ def models(conditioned_network, make_log_frequency_network):
         "network": NetworkModel(conditioned_network),
         "log_frequency": NetworkModel(make_log_frequency_network(num_slots=3, memory_units=0)),
     }
-    average = AverageModel(tuple(networks.values()), (0.5, 0.5))
-    return {**networks, "average": average, "wiener": wiener_model()}
+    pool = PooledModel(tuple(networks.values()), (3, 1), (0.5,))
+    return {**networks, "pool": pool, "wiener": wiener_model()}
 
 
-@pytest.fixture(params=("network", "log_frequency", "average", "wiener"))
+@pytest.fixture(params=("network", "log_frequency", "pool", "wiener"))
 def model(models, request):
     return models[request.param]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from audio.activity import Activity
-from audio.average_model import AverageModel
+from audio.pooled_model import PooledModel
 from audio.models import load_model
 from av_sep.instruments import URMP_13
 from av_sep.types import InstrumentLabels
@@ -49,5 +49,5 @@ def test_unheard_player_keeps_his_estimate_if_he_is_known_and_loses_it_if_not(du
 def test_networks_alone_are_gated_and_only_where_there_is_another_to_have_it():
     network, filters = load_model("conditioned_small"), load_model("wiener")
     assert should_gate_rests(network, ("violin", "tuba")) and not should_gate_rests(filters, ("violin", "tuba"))
-    assert should_gate_rests(AverageModel((network, network), (1, 1)), ("violin", "tuba"))
+    assert should_gate_rests(PooledModel((network, network), (1, 1), (1,)), ("violin", "tuba"))
     assert not should_gate_rests(network, ("violin",)) and not should_gate_rests(network, ("violin", "vocals"))
