@@ -25,7 +25,7 @@ from audio.whole_mixture_separator import WholeMixtureSeparator
 from av_sep.errors import MediaError, ParameterError
 
 WEIGHTS_DIR = Path(__file__).parent / "weights"
-DEFAULT_MODEL = "log_frequency"
+DEFAULT_MODEL = "log_frequency_wave_unet"
 ALIASES = {"default": DEFAULT_MODEL}
 
 

@@ -23,9 +23,11 @@ def wave_unet_conditioned() -> TrainConfig:
     """The conditioned Wave-U-Net at 22,050 Hz, from the weights of the one at 16 kHz.
 
     Command: av-sep train wave_unet_conditioned --data BANK -o runs/conditioned
-    Cost: 10,000 steps of 8 examples of 1.1 s; 101 minutes on two cores that other work shared (AVX-512, bfloat16).
-    Score: validation loss -0.94; SI-SDR +4.5 and +3.5 dB on mixtures of 2 and 3 real solos (means), where static Wiener
-        filters have +3.0 and +2.4.
+        and once more, --set start_from=runs/conditioned/best.keras --set num_epochs=44 --set learning_rate=5e-4
+        --set seed=2, with a bank that has pieces (benchmarks/add_ensembles.py)
+    Cost: 10,000 and 11,000 steps of 8 examples of 1.1 s; 101 minutes on two cores that other work shared and 62 on two
+        that it did not (AVX-512, bfloat16).
+    Score: validation loss -0.94, then -1.20; see the model card.
     """
     return _wave_unet(
         "wave_unet_conditioned",
