@@ -180,7 +180,7 @@ def _beam_filesystems(url: str) -> Any:
         from apache_beam.io.filesystems import FileSystems
         from apache_beam.options.pipeline_options import PipelineOptions
     except ImportError as error:
-        raise ParameterError(f"Remote folders need Apache Beam (the extra beam). Received: {url}") from error
+        raise ParameterError(f"Remote folders need Apache Beam (pip install '.[beam]'). Received: {url}") from error
     if getattr(FileSystems, "_pipeline_options", None) is None:
         # A local process was told nothing: the environment's own credentials must do.
         FileSystems.set_options(PipelineOptions([]))

@@ -84,5 +84,5 @@ def test_an_unknown_filesystem_is_refused():
 
 def test_a_url_without_beam_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "apache_beam.io.filesystems", None)
-    with pytest.raises(ParameterError, match=r"av-sep\[beam\]"):
+    with pytest.raises(ParameterError, match=r"pip install '\.\[beam\]'"):
         open_folder("gs://bucket/x")

@@ -84,7 +84,7 @@ def test_an_unknown_runner_is_one_line():
 
 def test_a_runner_without_beam_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "apache_beam", None)
-    with pytest.raises(ParameterError, match=r"av-sep\[beam\]"):
+    with pytest.raises(ParameterError, match=r"pip install '\.\[beam\]'"):
         run_everywhere(square, [1], Workers("DirectRunner"), silent)
 
 
