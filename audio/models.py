@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from audio.pooled_model import PooledModel
 from audio.baselines.built_in import BUILT_IN
 from audio.baselines.oracle import ORACLES
 from audio.baselines.supervised_nmf import SupervisedNMF
 from audio.baselines.wiener import StaticWiener
 from audio.keras_file import load_keras
 from audio.packaged import CONFIG, WEIGHTS, read_arrays, read_config, write_packaged
+from audio.pooled_model import PooledModel
 from audio.separation_model import NetworkModel, SeparationModel, WholeMixtureModel
 from audio.separator import DEFAULT_CHUNK_SAMPLES, Separator, StreamSeparator
 from audio.whole_mixture_separator import WholeMixtureSeparator

@@ -15,10 +15,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import scipy.fft
-from scipy.signal import get_window
 
 from audio.framing import ChunkPlan
-from audio.reweighting import FRAME_SECONDS, OVERLAP, share_by_weight
+from audio.reweighting import OVERLAP, frame_length_at, root_hann, share_by_weight
 from audio.separation_model import NetworkModel
 from av_sep.errors import ParameterError
 
@@ -54,10 +53,9 @@ class PooledModel:
         self.models = tuple(models)
         self.weights = tuple(weight / sum(weights) for weight in weights)
         self.exponents = tuple(exponents)
-        self.frame_length = 2 ** max(round(math.log2(FRAME_SECONDS * self.sample_rate_hz)), 3)
+        self.frame_length = frame_length_at(self.sample_rate_hz)
         self.hop_length = self.frame_length // OVERLAP
-        # Its square adds up to OVERLAP / 2 over the STFT frames.
-        self._window = np.sqrt(get_window("hann", self.frame_length)).astype(np.float32)
+        self._window = root_hann(self.frame_length)
         # What overlaps the first and the last STFT frame that counts, on the grid of chunks.
         self._margin = self._on_grid(self.frame_length - self.hop_length)
         # By the length of a chunk: how it is cut, and what each model wants of it.

@@ -37,11 +37,10 @@ class Reweighter:
     """
 
     def __init__(self, weights: Weights, sample_rate_hz: float):
-        self.frame_length = 2 ** max(round(math.log2(FRAME_SECONDS * sample_rate_hz)), 3)
+        self.frame_length = frame_length_at(sample_rate_hz)
         self.hop_length = self.frame_length // OVERLAP
         self._weights, self._rate_hz = weights, sample_rate_hz
-        # Its square adds up to OVERLAP / 2 over the STFT frames.
-        self._window = np.sqrt(get_window("hann", self.frame_length)).astype(np.float32)
+        self._window = root_hann(self.frame_length)
         self._waiting: np.ndarray | None = None
         self._ringing: np.ndarray | None = None
         self._num_stft_frames = 0
@@ -107,6 +106,16 @@ class Reweighter:
             added[:, start : start + length] += stretch.reshape(num_active, length, num_channels)
         self._ringing = added[:, length:]
         return added[:, :length]
+
+
+def frame_length_at(sample_rate_hz: float) -> int:
+    """Samples of an STFT frame at a rate: a power of two, 8 at least."""
+    return 2 ** max(round(math.log2(FRAME_SECONDS * sample_rate_hz)), 3)
+
+
+def root_hann(frame_length: int) -> np.ndarray:
+    """The window, float32 `[frame_length]`; its square adds up to OVERLAP / 2 over the STFT frames."""
+    return np.sqrt(get_window("hann", frame_length)).astype(np.float32)
 
 
 def share_by_weight(spectra: np.ndarray, weights: np.ndarray) -> np.ndarray:
