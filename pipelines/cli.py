@@ -21,6 +21,7 @@ from pipelines.cli_errors import OTHER_FAILURE, USER_MISTAKE, one_line, one_line
 from pipelines.cli_evaluate import evaluate
 from pipelines.cli_prepare import prepare
 from pipelines.cli_train import export, recipes, train
+from pipelines.cli_paths import PATH
 from pipelines.progress import TerminalProgress
 from pipelines.quiet import silence_native_libraries
 
@@ -67,8 +68,8 @@ def run() -> None:
 
 
 @main.command(short_help="One stem per instrument from a performance.")
-@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--output", "output_dir", default="out", show_default=True, type=click.Path(path_type=Path))
+@click.argument("inputs", nargs=-1, required=True, type=PATH)
+@click.option("-o", "--output", "output_dir", default="out", show_default=True, type=PATH)
 @click.option("--instruments", help="What plays, e.g. vn,vc,fl, instead of looking.")
 @click.option("--all", "all_instruments", is_flag=True, help="Assume that any of the model's instruments may play.")
 @click.option(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipelines.cli_errors import OTHER_FAILURE, USER_MISTAKE, one_line_errors
+from pipelines.cli_paths import LOCATION
 from pipelines.cli_workers import make_workers, worker_options
 from pipelines.progress import TerminalProgress
 
@@ -21,8 +22,8 @@ _FORMATS_HELP = "Which label files to write: any of json,csv,coco,jams."
 
 
 @click.command(short_help="Labels, boxes and times of instruments in videos.")
-@click.argument("inputs", nargs=-1, required=True)
-@click.option("-o", "--output", "output_dir", default="labels", show_default=True, help="Folder or URL.")
+@click.argument("inputs", nargs=-1, required=True, type=LOCATION)
+@click.option("-o", "--output", "output_dir", default="labels", show_default=True, type=LOCATION, help="Folder or URL.")
 @click.option("--detector", default="embedded", show_default=True, help=_DETECTORS)
 @click.option("--threshold", type=click.FloatRange(0, 1), help=_THRESHOLD_HELP)
 @click.option("--fps", "frames_per_second", default=1.0, show_default=True, help="Pictures taken per second of video.")

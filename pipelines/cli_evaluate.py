@@ -3,13 +3,13 @@
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from av_sep.errors import MediaError, ParameterError
 from pipelines.cli_errors import one_line_errors
+from pipelines.cli_paths import LOCATION, PATH
 from pipelines.cli_workers import make_workers, worker_options
 from pipelines.progress import TerminalProgress
 
@@ -21,12 +21,12 @@ _HEADLINE = ("si_sdr_improvement", "sdr_v4", "sdr_v3_segment")
 
 @click.command(short_help="Score models, or anyone's stems.")
 @click.argument("dataset", required=False)
-@click.argument("location", metavar="[DIR]", required=False)
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="A stopped run there goes on.")
+@click.argument("location", metavar="[DIR]", required=False, type=LOCATION)
+@click.option("-o", "--output", required=True, type=PATH, help="A stopped run there goes on.")
 @click.option("--models", help="Names, .keras files, and groups: floors, classics, oracles.  [default: default]")
 @click.option("--labels", default="true", show_default=True, help="Who says what plays: any of true,detected,none,all.")
-@click.option("--estimates", multiple=True, type=click.Path(path_type=Path), help="Folder of stems; may be repeated.")
-@click.option("--references", type=click.Path(path_type=Path), help="The true stems, <track>/<instrument>.wav.")
+@click.option("--estimates", multiple=True, type=PATH, help="Folder of stems; may be repeated.")
+@click.option("--references", type=PATH, help="The true stems, <track>/<instrument>.wav.")
 @click.option("--split", help="The dataset's default if not given.")
 @click.option("--side", default="test", show_default=True, help="train, validation, test, or all for every track.")
 @click.option("--tracks", "max_tracks", type=click.IntRange(1), help="So many at most, evenly spread.")

@@ -9,6 +9,7 @@ import click
 
 from av_sep.errors import MediaError, ParameterError
 from pipelines.cli_errors import one_line_errors
+from pipelines.cli_paths import LOCATION
 from pipelines.cli_synthetic import synthetic
 from pipelines.cli_workers import make_workers, worker_options
 from pipelines.progress import TerminalProgress
@@ -40,8 +41,8 @@ def _taxonomy_option(dataset: str) -> Callable:
 
 
 def _dataset_command(dataset: str, description: str) -> click.Command:
-    @click.argument("location", metavar="DIR")
-    @click.option("-o", "--output", required=True, help="Folder for shards and manifest; path or URL.")
+    @click.argument("location", metavar="DIR", type=LOCATION)
+    @click.option("-o", "--output", required=True, type=LOCATION, help="Folder for shards and manifest; path or URL.")
     @click.option("--split", help="The dataset's default if not given; --dry-run lists what there is.")
     @click.option("--schema", default="compact", show_default=True, type=click.Choice(["compact", "published"]))
     @click.option("--sample-rate", "sample_rate_hz", default=22050, show_default=True, help="Of the records, Hz.")

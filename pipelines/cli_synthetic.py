@@ -2,28 +2,28 @@
 
 import re
 import sys
-from pathlib import Path
 
 import click
 
 from av_sep.errors import ParameterError
 from av_sep.instruments import URMP_13
 from pipelines.cli_errors import one_line_errors
+from pipelines.cli_paths import PATH
 from pipelines.progress import TerminalProgress
 
 
 @click.command()
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The dataset's folder.")
+@click.option("-o", "--output", required=True, type=PATH, help="The dataset's folder.")
 @click.option("--pieces", "num_pieces", default=100, show_default=True, type=click.IntRange(1))
 @click.option("--seconds", default=30.0, show_default=True, help="Length of a piece.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
-@click.option("--notes", type=click.Path(path_type=Path), help="Recorded notes: <library>/<instrument>/<files>.")
+@click.option("--notes", type=PATH, help="Recorded notes: <library>/<instrument>/<files>.")
 @click.option(
-    "--soundfont", "soundfonts", multiple=True, type=click.Path(path_type=Path),
+    "--soundfont", "soundfonts", multiple=True, type=PATH,
     help="General MIDI .sf2 or .sf3; may be repeated. Without sounds of any kind, Debian's are looked for.",
 )
-@click.option("--scores", type=click.Path(path_type=Path), help="MusicXML or MIDI; composed if not given.")
-@click.option("--pictures", type=click.Path(path_type=Path), help="<instrument>/<files>; drawn if not given.")
+@click.option("--scores", type=PATH, help="MusicXML or MIDI; composed if not given.")
+@click.option("--pictures", type=PATH, help="<instrument>/<files>; drawn if not given.")
 @click.option("--instruments", help="What may play, e.g. vn,va,vc; all that there are sounds for if not given.")
 @click.option("--players", default="2-5", show_default=True, help="How many play at once.")
 @click.option("--sample-rate", "sample_rate_hz", default=48000, show_default=True, help="Hz.")

@@ -2,18 +2,18 @@
 
 import json
 import sys
-from pathlib import Path
 
 import click
 
 from pipelines.cli_errors import one_line_errors
+from pipelines.cli_paths import LOCATION, PATH
 from pipelines.progress import TerminalProgress
 
 
 @click.command(short_help="Train a model by a recipe.")
 @click.argument("recipe")
-@click.option("--data", required=True, help="Records (av-sep prepare; path or URL) or a bank of solos (path).")
-@click.option("-o", "--output", required=True, help="Folder of the run, path or URL; a run that was stopped goes on.")
+@click.option("--data", required=True, type=LOCATION, help="Records (av-sep prepare) or a bank of solos.")
+@click.option("-o", "--output", required=True, type=LOCATION, help="The run's folder; one that was stopped goes on.")
 @click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Change a setting, e.g. batch_size=16.")
 @click.option("--accelerator", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "gpu", "tpu"]))
 @click.option("--precision", type=click.Choice(["float32", "bfloat16"]), help="The recipe's by default.")
@@ -74,8 +74,8 @@ def recipes() -> None:
 
 
 @click.command(short_help="Write a run's model as one .keras file.")
-@click.argument("model", type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The .keras file to write.")
+@click.argument("model", type=PATH)
+@click.option("-o", "--output", required=True, type=PATH, help="The .keras file to write.")
 @click.option("--float16/--float32", default=True, show_default=True, help="How weights are stored.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")

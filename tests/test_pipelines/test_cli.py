@@ -82,6 +82,28 @@ def test_bad_input_is_one_line_and_exit_code_2(bad_inputs, tmp_path, name, comma
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    "command",
+    (
+        ("separate", "", "--instruments", "vn,tba"),
+        ("separate", "duet.wav", "-o", ""),
+        ("annotate", ""),
+        ("evaluate", "urmp", "", "-o", "out"),
+        ("evaluate", "--estimates", "", "-o", "out"),
+        ("prepare", "urmp", "", "-o", "out"),
+        ("train", "conditioned_small", "--data", "", "-o", "out"),
+        ("export", "", "-o", "out.keras"),
+    ),
+    ids=" ".join,
+)
+def test_a_variable_that_was_never_set_is_not_the_folder_one_is_in(duet, tmp_path, monkeypatch, command):
+    monkeypatch.chdir(duet.parent)
+    outcome = invoke(*command)
+    assert outcome.exit_code == 2 and outcome.stdout == ""
+    assert outcome.stderr.endswith("Expected the name of a file or folder. Received: ''\n")
+    assert not (duet.parent / "out").exists()
+
+
 def test_film_without_sound_cannot_be_separated(mute_film, tmp_path):
     outcome = invoke("separate", mute_film, "-o", tmp_path / "out", "--instruments", "vn")
     assert outcome.exit_code == 2 and "sound" in outcome.stderr and len(outcome.stderr.splitlines()) == 1
