@@ -30,6 +30,9 @@ def validate_options(options):
     for name in ("sample_rate_hz", "num_channels", "hop_length", "num_levels", "num_filters", "recurrent_units"):
         if options[name] < 1:
             raise ParameterError(f"Expected {name} >= 1. Received: {name}={options[name]}")
+    squeezed = options["recurrent_filters"]
+    if squeezed is not None and squeezed < 1:
+        raise ParameterError(f"Expected recurrent_filters >= 1, or None. Received: recurrent_filters={squeezed}")
     _validate_sizes(options)
 
 

@@ -67,6 +67,9 @@ class SpectrogramUNet(SeparationNetwork):
         dropout: rate in the three expanding levels next to the bottleneck, in training; published with 0.5.
         bottleneck: "conv", or "gru" for a bidirectional recurrent layer over the bottleneck's frames, added to them.
         recurrent_units: of the recurrent layer in each direction.
+        recurrent_filters: what each bin of a bottleneck frame is brought down to before the recurrent layer and up from
+            after it, by a dense layer that all bins share; None for all its filters. At 16 bins of 256 filters the
+            recurrent layer's input is two thirds of the network.
         masks: "sigmoid" (each source by itself) or "softmax" (shares that add up to 1 over the sources whose label is
             above 0, or over all sources in a model without labels).
         conditioning: None, or one of `audio.conditioning.MECHANISMS`. "multiplicative" makes a level's kernels
@@ -97,6 +100,7 @@ class SpectrogramUNet(SeparationNetwork):
         dropout=0.0,
         bottleneck="conv",
         recurrent_units=256,
+        recurrent_filters=None,
         masks="sigmoid",
         conditioning=None,
         conditioning_site="bottleneck",
@@ -120,6 +124,7 @@ class SpectrogramUNet(SeparationNetwork):
             "dropout": dropout,
             "bottleneck": bottleneck,
             "recurrent_units": recurrent_units,
+            "recurrent_filters": recurrent_filters,
             "masks": masks,
             "conditioning": conditioning,
             "conditioning_site": conditioning_site,
@@ -221,12 +226,18 @@ def _remember(features, options):
     """The bottleneck, with what a recurrent layer has to add."""
     if options["bottleneck"] == "conv":
         return features
-    num_bins, filters = features.shape[2:]
-    sequence = keras.layers.Reshape((-1, num_bins * filters), name="bottleneck_frames")(features)
+    num_bins, num_filters = features.shape[2:]
+    filters = options["recurrent_filters"] or num_filters
+    squeezed = features
+    if filters != num_filters:
+        squeezed = keras.layers.Dense(filters, name="bottleneck_squeeze")(features)
+    sequence = keras.layers.Reshape((-1, num_bins * filters), name="bottleneck_frames")(squeezed)
     recurrent = keras.layers.GRU(options["recurrent_units"], return_sequences=True, name="gru")
     heard = keras.layers.Bidirectional(recurrent, name="bottleneck_recurrent")(sequence)
     projected = keras.layers.Dense(num_bins * filters, name="bottleneck_projection")(heard)
     added = keras.layers.Reshape((-1, num_bins, filters), name="bottleneck_memory")(projected)
+    if filters != num_filters:
+        added = keras.layers.Dense(num_filters, name="bottleneck_expand")(added)
     return keras.layers.Add(name="bottleneck")([features, added])
 
 

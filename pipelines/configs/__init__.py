@@ -17,7 +17,7 @@ from pipelines.configs.conditioned_small import conditioned_small
 from pipelines.configs.joint_small import joint_small
 from pipelines.configs.log_frequency import log_frequency
 from pipelines.configs.plain_musdb4 import plain_musdb4
-from pipelines.configs.spectrogram_small import spectrogram_small
+from pipelines.configs.spectrogram_conditioned import spectrogram_conditioned
 from pipelines.configs.wave_unet_small import wave_unet_conditioned, wave_unet_duet, wave_unet_expanded
 
 RECIPES: dict[str, Callable[[], TrainConfig]] = {
@@ -29,7 +29,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
         wave_unet_conditioned,
         wave_unet_expanded,
         wave_unet_duet,
-        spectrogram_small,
+        spectrogram_conditioned,
         expanded_mse,
         expanded_mse_decay,
         expanded_mse_fast,

@@ -50,6 +50,21 @@ def test_full_network_has_the_published_sizes():
     assert SpectrogramUNet(("vocals",), normalization="batch").count_params() / 1e6 == pytest.approx(9.82, abs=0.02)
 
 
+def test_recurrent_bottleneck_can_be_narrower_than_its_frames():
+    sizes = {"num_levels": 5, "num_time_levels": 2, "bottleneck": "gru", "recurrent_units": 192}
+    narrow = SpectrogramUNet(URMP_13.names, **sizes, num_filters=12, recurrent_filters=24)
+    convolutional = SpectrogramUNet(URMP_13.names, num_levels=5, num_time_levels=2, num_filters=12)
+    # Of 16 bins with 192 filters to 24 each and back; two directions of three gates with two biases; what both heard.
+    there_and_back = (192 + 1) * 24 + (24 + 1) * 192
+    gates = 2 * 3 * 192 * (16 * 24 + 192 + 2)
+    heard = (2 * 192 + 1) * 16 * 24
+    assert narrow.count_params() == convolutional.count_params() + there_and_back + gates + heard
+    wide = SpectrogramUNet(URMP_13.names, **sizes, num_filters=12)
+    assert SpectrogramUNet(URMP_13.names, **sizes, num_filters=12, recurrent_filters=192).count_params() == (
+        wide.count_params()
+    )
+
+
 @pytest.mark.parametrize("num_samples", (1, 15, 16, 17, 64, 1000))
 @EVERY_BOTTLENECK
 def test_any_length_comes_back(make_spectrogram_network, rng, num_samples, bottleneck):
@@ -233,6 +248,7 @@ def test_misspelt_options_are_refused():
         ({"num_channels": 0}, "num_channels >= 1.*num_channels=0"),
         ({"sample_rate_hz": -1}, "sample_rate_hz >= 1.*sample_rate_hz=-1"),
         ({"recurrent_units": 0}, "recurrent_units >= 1.*recurrent_units=0"),
+        ({"recurrent_filters": 0}, "recurrent_filters >= 1, or None.*recurrent_filters=0"),
         ({"hop_length": 0}, "hop_length >= 1.*hop_length=0"),
         ({"num_time_levels": 7}, "num_time_levels from 0 to num_levels.*num_time_levels=7"),
         ({"num_time_levels": -1}, "num_time_levels from 0 to num_levels.*num_time_levels=-1"),
