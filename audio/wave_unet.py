@@ -16,6 +16,8 @@ References:
     ICASSP 2019 (outer product at the bottleneck).
 """
 
+import math
+
 import keras
 
 from audio.conditioning import MECHANISMS, SITES, Conditioning
@@ -23,6 +25,7 @@ from audio.consistency import LabelGate, MixtureConsistency
 from audio.framing import ChunkPlan, output_length, valid_chunk_plan
 from audio.layers import UPSAMPLING, AppendDifference, CenterCropLike, Decimate, StackSources, Upsample
 from audio.separation_network import SeparationNetwork, names_in_order, require_source_names
+from audio.wiener_filter import OVERLAP, WienerFilter
 from av_sep.errors import ParameterError
 
 OUTPUTS = ("direct", "difference")
@@ -38,8 +41,9 @@ class WaveUNet(SeparationNetwork):
     conditioning, a gate or mixture consistency asks for it. With `context=True` the time length must be one of
     `audio.framing.valid_lengths` (147,443 -> 16,389 for the defaults); otherwise a multiple of 2**num_levels.
 
-    The network is shift-equivariant on a grid of 2**num_levels samples, and `context` adds no weights: the same weights
-    give, with `context=True`, exactly what they give away from the borders with `context=False`.
+    The network is shift-equivariant on a grid of 2**num_levels samples (with a Wiener filter, of the least common
+    multiple with a quarter of its frame), and `context` adds no weights: the same weights give, with `context=True`,
+    exactly what they give away from the borders with `context=False`.
 
     Args:
         source_names: names of the sources in output order; the model's own copy of its taxonomy.
@@ -58,6 +62,8 @@ class WaveUNet(SeparationNetwork):
         conditioning_site: "input", "bottleneck" or "output" (before the output layer).
         gate: set the outputs of instruments with label 0 to zero.
         mixture_consistency: share what is missing from the mixture among the active sources.
+        wiener_frame_length: STFT frame in samples of a Wiener filter made of the sources' own spectra, through which
+            the mixture goes (see `audio.wiener_filter`); None for the sources as the network gives them, as published.
         name: of the Keras model.
 
     Raises:
@@ -83,6 +89,7 @@ class WaveUNet(SeparationNetwork):
         conditioning_site="bottleneck",
         gate=False,
         mixture_consistency=False,
+        wiener_frame_length=None,
         # No `**kwargs`: Keras would take a misspelt option and ignore it.
         name=None,
     ):
@@ -103,14 +110,16 @@ class WaveUNet(SeparationNetwork):
             "conditioning_site": conditioning_site,
             "gate": gate,
             "mixture_consistency": mixture_consistency,
+            "wiener_frame_length": wiener_frame_length,
         }
         _validate(options)
         super().__init__(_separate, options, name)
 
     @property
     def border_samples(self) -> int:
-        """Samples at each end of its output, with valid convolutions, that depend on where a stretch was cut: none."""
-        return 0
+        """Samples at each end of its output, with valid convolutions, that depend on where a stretch was cut."""
+        # What an STFT frame reaches over, on the network's grid.
+        return -(-(self.options["wiener_frame_length"] or 0) // self._grid_samples) * self._grid_samples
 
     def for_inference(self) -> "WaveUNet":
         """The network that separates chunks with these weights: itself, or its twin with valid convolutions."""
@@ -119,7 +128,16 @@ class WaveUNet(SeparationNetwork):
     def chunk_plan(self, chunk_samples: int) -> ChunkPlan:
         """How to cut a long signal for this network with `context=True`, in hops of at least `chunk_samples`."""
         sizes = ("num_levels", *KERNEL_SIZES)
-        return valid_chunk_plan(chunk_samples, **{name: self.options[name] for name in sizes})
+        hop = -(-chunk_samples // self._grid_samples) * self._grid_samples
+        border = self.border_samples
+        plan = valid_chunk_plan(hop + 2 * border, **{name: self.options[name] for name in sizes})
+        return ChunkPlan(plan.num_input_samples, hop, plan.context_samples + border)
+
+    @property
+    def _grid_samples(self) -> int:
+        """What it may be shifted by and gives the same numbers."""
+        hop_length = (self.options["wiener_frame_length"] or OVERLAP) // OVERLAP
+        return math.lcm(2 ** self.options["num_levels"], hop_length)
 
     def output_samples(self, num_samples: int) -> int:
         """Length of the sources for a mixture of `num_samples`: its centre with `context`, all of it without.
@@ -242,4 +260,7 @@ def _predict(features, mixture, label_vector, options):
     if options["mixture_consistency"]:
         consistency = MixtureConsistency(name="mixture_consistency", dtype="float32")
         estimates = consistency(estimates, mixture, label_vector)
+    if options["wiener_frame_length"] is not None:
+        filtered = WienerFilter(options["wiener_frame_length"], name="wiener_filter", dtype="float32")
+        estimates = filtered(estimates, mixture)
     return estimates

@@ -40,6 +40,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "no_gate": ("model.gate=false",),
     "no_consistency": ("model.mixture_consistency=false",),
     "tanh": ('model.output_activation="tanh"',),
+    "wiener_filter": ("model.wiener_frame_length=4096",),
     "loss_l1": ('loss="l1"',),
     "loss_mse": ('loss="mse"',),
     "loss_si_sdr": ('loss="neg_si_sdr"',),

@@ -31,6 +31,7 @@ from audio.spectrogram_unet import SpectrogramUNet
 from audio.tagger.layers import AttentionPooling, LogMelPicture
 from audio.tagger.network import InstrumentTagger
 from audio.wave_unet import WaveUNet
+from audio.wiener_filter import WienerFilter
 
 # Keras saves TensorFlow's variables by an `np.array` that NumPy 2 warns about.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -57,6 +58,7 @@ TINY = {
     "conditioning_site": "output",
     "gate": True,
     "mixture_consistency": True,
+    "wiener_frame_length": 16,
 }
 TINY_SPECTROGRAM = {
     "source_names": ("violin", "flute", "tuba"),
@@ -73,6 +75,7 @@ TINY_SPECTROGRAM = {
     "dropout": 0.25,
     "bottleneck": "gru",
     "recurrent_units": 4,
+    "recurrent_filters": 5,
     "masks": "softmax",
     "conditioning": "film",
     "conditioning_site": "output",
@@ -116,6 +119,7 @@ LAYERS = [
     (MixtureConsistency, {}, (ESTIMATES, MIXTURE, LABELS)),
     (StackSources, {"num_sources": 3}, (FEATURES,)),
     (AppendDifference, {}, (ESTIMATES, MIXTURE)),
+    (WienerFilter, {"frame_length": 8}, (ESTIMATES, MIXTURE)),
     (Spectrum, {"frame_length": 8, "hop_length": 2}, (MIXTURE,)),
     (MagnitudePicture, {"compression": "power", "frame_multiple": 4}, (SPECTRUM,)),
     (SigmoidMasks, {"num_sources": 3}, (LOGITS,)),

@@ -30,17 +30,18 @@ def wiener_model(source_names=("violin", "flute", "tuba")):
 
 
 @pytest.fixture(scope="module")
-def models(conditioned_network, make_log_frequency_network):
+def models(conditioned_network, make_network, make_log_frequency_network):
     # More slots than the labels need.
     networks = {
         "network": NetworkModel(conditioned_network),
+        "filtered": NetworkModel(make_network(conditioning="multiplicative", wiener_frame_length=48)),
         "log_frequency": NetworkModel(make_log_frequency_network(num_slots=3, memory_units=0)),
     }
-    pool = PooledModel(tuple(networks.values()), (3, 1), (0.5,))
+    pool = PooledModel((networks["network"], networks["log_frequency"]), (3, 1), (0.5,))
     return {**networks, "pool": pool, "wiener": wiener_model()}
 
 
-@pytest.fixture(params=("network", "log_frequency", "pool", "wiener"))
+@pytest.fixture(params=("network", "filtered", "log_frequency", "pool", "wiener"))
 def model(models, request):
     return models[request.param]
 

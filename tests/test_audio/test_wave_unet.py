@@ -7,6 +7,7 @@ import pytest
 from audio.framing import valid_lengths
 from audio.layers import Decimate
 from audio.wave_unet import WaveUNet
+from audio.wiener_filter import WienerFilter
 from av_sep.errors import ParameterError
 from av_sep.instruments import URMP_13
 
@@ -48,9 +49,9 @@ def test_full_network_has_the_published_number_of_parameters(conditioning, copie
     assert round(exact / 1e6, 2) == published_millions
 
 
-def test_config_of_before_the_output_kernel_still_loads(make_network):
+def test_config_of_before_later_options_still_loads(make_network):
     config = make_network().get_config()
-    del config["output_kernel_size"]
+    del config["output_kernel_size"], config["wiener_frame_length"]
     assert WaveUNet.from_config(config).options == make_network().options
 
 
@@ -84,6 +85,21 @@ def test_consistent_estimates_sum_to_the_mixture(make_network, mixture):
     np.testing.assert_allclose(estimates.sum(axis=1), middle(mixture), rtol=0, atol=1e-6)
     np.testing.assert_array_equal(estimates[LABELS == 0], 0)
     assert np.abs(estimates[0, 0] - estimates[0, 2]).max() > 0.01
+
+
+@pytest.mark.parametrize("options", ({"gate": True, "mixture_consistency": True}, {"output": "difference"}), ids=str)
+def test_wiener_filter_is_the_last_thing_and_has_no_weights(make_network, mixture, options):
+    plain, filtered = make_network(**options), make_network(wiener_frame_length=32, **options)
+    filtered.set_weights(plain.get_weights())
+    inputs = {"mixture": mixture, "label_vector": LABELS} if plain.takes_labels else {"mixture": mixture}
+    expected = WienerFilter(32)(plain(inputs), middle(mixture))
+    np.testing.assert_allclose(filtered(inputs), expected, rtol=0, atol=1e-6)
+    assert np.abs(expected - plain(inputs)).max() > 0.1
+
+
+def test_frames_of_a_wiener_filter_that_cannot_be_cut_are_refused(make_network):
+    with pytest.raises(ParameterError, match="multiple of 4, 8 or more.*frame_length=30"):
+        make_network(wiener_frame_length=30)
 
 
 @pytest.mark.parametrize("site", ("input", "bottleneck", "output"))

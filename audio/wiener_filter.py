@@ -1,0 +1,75 @@
+"""Wiener filter of estimates' own spectra: what a waveform network says becomes shares of the mixture.
+
+In a bin of the short-time spectrum, S_j being the estimates and X the mixture:
+
+    S'_j = |S_j|^2 / (sum_k |S_k|^2) X
+
+A network that gives waveforms errs in their phase too, and shares equally what it is not sure of; squares give a bin to
+the stronger. The filtered estimates have the mixture's phase and add up to the mixture.
+
+References:
+    A. Liutkus, R. Badeau, "Generalized Wiener filtering with fractional power spectrograms", ICASSP 2015, equation 4
+    with exponent 2.
+    A. Nugraha, A. Liutkus, E. Vincent, "Multichannel audio source separation with deep neural networks", IEEE/ACM
+    TASLP 24(9), 2016 (filters made of what networks estimate; here channel by channel and without iterations).
+"""
+
+import keras
+from keras import ops
+
+from audio.stft import overlap_add, stft
+from av_sep.errors import ParameterError
+
+OVERLAP = 4
+# Powers below this are silence, which nobody gets; a full-scale sine has (frame_length / 4)**2.
+SILENCE = 1e-9
+
+
+@keras.saving.register_keras_serializable(package="av_sep")
+class WienerFilter(keras.layers.Layer):
+    """Shares a mixture out by the powers of estimates of its sources.
+
+    `([batch, num_sources, time, channels], [batch, time, channels])` -> the first shape. Sources that are silent stay
+    exactly silent; where all are, in a bin, the mixture is left out.
+
+    Args:
+        frame_length: samples of an STFT frame, a multiple of 4, which is also how many overlap; 8 or more.
+
+    Raises:
+        ParameterError: for any other length.
+    """
+
+    def __init__(self, frame_length, **kwargs):
+        super().__init__(**kwargs)
+        if frame_length < 2 * OVERLAP or frame_length % OVERLAP:
+            raise ParameterError(
+                f"Expected frame_length to be a multiple of {OVERLAP}, {2 * OVERLAP} or more."
+                f" Received: frame_length={frame_length}"
+            )
+        self.frame_length = frame_length
+
+    def call(self, estimates, mixture):
+        hop_length = self.frame_length // OVERLAP
+        num_sources, channels = estimates.shape[1], estimates.shape[3]
+        num_samples = ops.shape(mixture)[1]
+        by_time = ops.reshape(ops.transpose(estimates, (0, 2, 1, 3)), (-1, num_samples, num_sources * channels))
+        real, imaginary = stft(by_time, self.frame_length, hop_length)
+        powers = self._by_source(ops.square(real) + ops.square(imaginary), channels)
+        shares = powers / (ops.sum(powers, axis=1, keepdims=True) + SILENCE)
+        spectrum = [self._by_source(part, channels) for part in stft(mixture, self.frame_length, hop_length)]
+        shape = (-1, num_sources * channels, *ops.shape(shares)[3:])
+        shared = [ops.reshape(shares * part, shape) for part in spectrum]
+        waveforms = overlap_add(shared, num_samples, self.frame_length, hop_length)
+        sources = ops.reshape(waveforms, (-1, num_sources, channels, num_samples))
+        return ops.transpose(sources, (0, 1, 3, 2))
+
+    def _by_source(self, spectra, channels):
+        """`[batch, stft_frames, bins, sources * channels]` to `[batch, sources, channels, stft_frames, bins]`."""
+        split = ops.reshape(spectra, (-1, *ops.shape(spectra)[1:3], spectra.shape[3] // channels, channels))
+        return ops.transpose(split, (0, 3, 4, 1, 2))
+
+    def compute_output_shape(self, estimates_shape, mixture_shape):
+        return estimates_shape
+
+    def get_config(self):
+        return {**super().get_config(), "frame_length": self.frame_length}
