@@ -59,14 +59,14 @@ def resolve_name(name_or_path: str | Path) -> str:
 
 
 def weights_files(name: str) -> tuple[Path, ...]:
-    """The files that a packaged model's numbers come from; none for a model without weights."""
+    """The files that a packaged model's numbers come from: options and weights; none for a built-in one."""
     if name not in _packaged_names():
         return ()
     directory = WEIGHTS_DIR / name
     config = read_config(directory)
-    if config["class"] != "PooledModel":
-        return (directory / WEIGHTS,)
-    return (directory / CONFIG, *(path for part in config["options"]["models"] for path in weights_files(part)))
+    parts = config["options"]["models"] if config["class"] == "PooledModel" else ()
+    own = [directory / CONFIG] if parts else [directory / CONFIG, directory / WEIGHTS]
+    return (*own, *(path for part in parts for path in weights_files(part)))
 
 
 def load_model(name_or_path: str | Path = DEFAULT_MODEL) -> SeparationModel | WholeMixtureModel:

@@ -24,7 +24,9 @@ from audio.separator import Separator
 RECIPE = "wave_unet_conditioned"
 BASE = "base"
 COMMON = (
-    "start_from=null", "precision=bfloat16", "model.num_filters=8", "batch_size=8", "num_epochs=5", "patience=null",
+    "start_from=null", "precision=bfloat16", "model.num_filters=8", "model.wiener_frame_length=null",
+    "model.mixture_consistency=true", "segment_samples=24576", "batch_size=8", "learning_rate=7e-4", "num_epochs=5",
+    "patience=null",
 )  # fmt: skip
 
 # What differs from the base, as `av-sep train --set` takes it.
@@ -41,6 +43,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "no_consistency": ("model.mixture_consistency=false",),
     "tanh": ('model.output_activation="tanh"',),
     "wiener_filter": ("model.wiener_frame_length=4096",),
+    "wiener_filter_alone": ("model.wiener_frame_length=4096", "model.mixture_consistency=false"),
     "loss_l1": ('loss="l1"',),
     "loss_mse": ('loss="mse"',),
     "loss_si_sdr": ('loss="neg_si_sdr"',),
