@@ -44,6 +44,7 @@ np.savez(folder / "outputs.npz", **outputs)
 CONSISTENT = {"gate": True, "mixture_consistency": True}
 OPTIONS = {
     "wave": {"conditioning": "multiplicative", "upsampling": "learned", **CONSISTENT},
+    "filtered": {"conditioning": "multiplicative", "gate": True, "wiener_frame_length": 32},
     "spectrogram": {"conditioning": "film", "masks": "softmax", "num_time_levels": 1, **CONSISTENT},
     # At a low rate, for it reads two seconds on each side.
     "recurrent": {
@@ -56,7 +57,7 @@ OPTIONS = {
 
 @pytest.fixture(scope="module")
 def networks(make_network, make_spectrogram_network, make_log_frequency_network):
-    makers = {"wave": make_network, "log_frequency": make_log_frequency_network}
+    makers = {"wave": make_network, "filtered": make_network, "log_frequency": make_log_frequency_network}
     return {kind: makers.get(kind, make_spectrogram_network)(**options) for kind, options in OPTIONS.items()}
 
 
