@@ -25,8 +25,8 @@ def wave_unet_conditioned() -> TrainConfig:
     outputs had begun to grow ended with equal shares: what the estimates missed then outweighed the mixture.
 
     Command: av-sep train wave_unet_conditioned --data BANK -o runs/conditioned
-    Cost: the packaged weights took four runs; see the model card.
-    Score: see the model card.
+    Cost: 8 examples/s on two cores (AVX-512, bfloat16); the packaged weights took four runs, see the model card.
+    Score: validation loss -3.4; SI-SDR +7.5 and +6.1 dB on mixtures of 2 and 3 real solos, static Wiener +3.0 and +2.4.
     """
     return _wave_unet(
         "wave_unet_conditioned",
