@@ -133,9 +133,14 @@ def valid_chunk_plan(chunk_samples: int, *, num_levels: int = 12, **kernel_sizes
         kernel_sizes: as `valid_lengths` takes them.
     """
     grid = 2**num_levels
-    hop = -(-chunk_samples // grid) * grid
+    hop = on_grid(chunk_samples, grid)
     lengths = valid_lengths(hop, num_levels=num_levels, **kernel_sizes)
     return ChunkPlan(lengths.num_input_samples, hop, lengths.context_samples)
+
+
+def on_grid(num_samples: int, grid_samples: int) -> int:
+    """The least multiple of a grid that is no shorter than a length."""
+    return -(-num_samples // grid_samples) * grid_samples
 
 
 def _expanded(steps: int, num_levels: int, up_kernel_size: int) -> int:

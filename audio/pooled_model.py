@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.fft
 
-from audio.framing import ChunkPlan
+from audio.framing import ChunkPlan, on_grid
 from audio.reweighting import OVERLAP, frame_length_at, root_hann, share_by_weight
 from audio.separation_model import NetworkModel
 from av_sep.errors import ParameterError
@@ -100,7 +100,7 @@ class PooledModel:
     def _on_grid(self, num_samples: int) -> int:
         """The next length that all models and the STFT can hop by."""
         grid = math.lcm(self.hop_length, *(model.chunk_plan(1).hop_samples for model in self.models))
-        return -(-num_samples // grid) * grid
+        return on_grid(num_samples, grid)
 
     def _pool(self, opinions: Sequence[np.ndarray]) -> np.ndarray:
         """The models' spectra, each `[num_active, stft_frames, bins]`, as one."""

@@ -5,7 +5,7 @@ the ends of its input it then gives the same numbers wherever a stretch begins, 
 convolutions reach; so chunks on that grid, each read with that much on both sides, need no cross-fade.
 """
 
-from audio.framing import ChunkPlan
+from audio.framing import ChunkPlan, on_grid
 
 Interval = tuple[int, int]
 
@@ -38,7 +38,7 @@ def _heard_by(frame: int, strides: list[int], kernel_size: int) -> Interval:
 
 def spectrogram_chunk_plan(chunk_samples: int, *, grid_samples: int, context_samples: int) -> ChunkPlan:
     """Chunk plan with hops of at least `chunk_samples` on a grid, and the same context on both sides."""
-    hop = -(-chunk_samples // grid_samples) * grid_samples
+    hop = on_grid(chunk_samples, grid_samples)
     return ChunkPlan(hop + 2 * context_samples, hop, context_samples)
 
 

@@ -22,7 +22,7 @@ import keras
 
 from audio.conditioning import MECHANISMS, SITES, Conditioning
 from audio.consistency import LabelGate, MixtureConsistency
-from audio.framing import ChunkPlan, output_length, valid_chunk_plan
+from audio.framing import ChunkPlan, on_grid, output_length, valid_chunk_plan
 from audio.layers import UPSAMPLING, AppendDifference, CenterCropLike, Decimate, StackSources, Upsample
 from audio.separation_network import SeparationNetwork, names_in_order, require_source_names
 from audio.wiener_filter import OVERLAP, WienerFilter
@@ -119,7 +119,7 @@ class WaveUNet(SeparationNetwork):
     def border_samples(self) -> int:
         """Samples at each end of its output, with valid convolutions, that depend on where a stretch was cut."""
         # What an STFT frame reaches over, on the network's grid.
-        return -(-(self.options["wiener_frame_length"] or 0) // self._grid_samples) * self._grid_samples
+        return on_grid(self.options["wiener_frame_length"] or 0, self._grid_samples)
 
     def for_inference(self) -> "WaveUNet":
         """The network that separates chunks with these weights: itself, or its twin with valid convolutions."""
@@ -128,7 +128,7 @@ class WaveUNet(SeparationNetwork):
     def chunk_plan(self, chunk_samples: int) -> ChunkPlan:
         """How to cut a long signal for this network with `context=True`, in hops of at least `chunk_samples`."""
         sizes = ("num_levels", *KERNEL_SIZES)
-        hop = -(-chunk_samples // self._grid_samples) * self._grid_samples
+        hop = on_grid(chunk_samples, self._grid_samples)
         border = self.border_samples
         plan = valid_chunk_plan(hop + 2 * border, **{name: self.options[name] for name in sizes})
         return ChunkPlan(plan.num_input_samples, hop, plan.context_samples + border)

@@ -17,7 +17,7 @@ References:
 import keras
 from keras import ops
 
-from audio.stft import overlap_add, stft
+from audio.stft import inverse_stft, stft
 from av_sep.errors import ParameterError
 
 OVERLAP = 4
@@ -49,24 +49,16 @@ class WienerFilter(keras.layers.Layer):
         self.frame_length = frame_length
 
     def call(self, estimates, mixture):
-        hop_length = self.frame_length // OVERLAP
+        sizes = {"frame_length": self.frame_length, "hop_length": self.frame_length // OVERLAP}
         num_sources, channels = estimates.shape[1], estimates.shape[3]
         num_samples = ops.shape(mixture)[1]
-        by_time = ops.reshape(ops.transpose(estimates, (0, 2, 1, 3)), (-1, num_samples, num_sources * channels))
-        real, imaginary = stft(by_time, self.frame_length, hop_length)
-        powers = self._by_source(ops.square(real) + ops.square(imaginary), channels)
+        real, imaginary = stft(ops.reshape(estimates, (-1, num_samples, channels)), **sizes)
+        powers = ops.square(real) + ops.square(imaginary)
+        by_source = (-1, num_sources, *ops.shape(powers)[1:])
+        powers = ops.reshape(powers, by_source)
         shares = powers / (ops.sum(powers, axis=1, keepdims=True) + SILENCE)
-        spectrum = [self._by_source(part, channels) for part in stft(mixture, self.frame_length, hop_length)]
-        shape = (-1, num_sources * channels, *ops.shape(shares)[3:])
-        shared = [ops.reshape(shares * part, shape) for part in spectrum]
-        waveforms = overlap_add(shared, num_samples, self.frame_length, hop_length)
-        sources = ops.reshape(waveforms, (-1, num_sources, channels, num_samples))
-        return ops.transpose(sources, (0, 1, 3, 2))
-
-    def _by_source(self, spectra, channels):
-        """`[batch, stft_frames, bins, sources * channels]` to `[batch, sources, channels, stft_frames, bins]`."""
-        split = ops.reshape(spectra, (-1, *ops.shape(spectra)[1:3], spectra.shape[3] // channels, channels))
-        return ops.transpose(split, (0, 3, 4, 1, 2))
+        shared = [ops.reshape(shares * part[:, None], (-1, *by_source[2:])) for part in stft(mixture, **sizes)]
+        return ops.reshape(inverse_stft(shared, num_samples, **sizes), (-1, num_sources, num_samples, channels))
 
     def compute_output_shape(self, estimates_shape, mixture_shape):
         return estimates_shape
