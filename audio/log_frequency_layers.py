@@ -13,7 +13,6 @@ from keras import ops
 
 from audio.spectrogram_layers import shares_of_active
 from audio.stft import overlap_add
-from av_sep.errors import ParameterError
 
 # Of a full-scale sine's magnitude: -80 dB is where the picture turns from linear to logarithmic.
 LOG_GAIN = 1e4
@@ -194,38 +193,6 @@ class BandBias(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="av_sep")
-class ActiveSlots(keras.layers.Layer):
-    """Which sources get one of a few slots: the ones with the highest labels.
-
-    `[batch, num_sources]` -> one row per slot, 1 in the place of its source, `[batch, num_slots, num_sources]`; rows of
-    slots that no source with a label above 0 is left for are all 0.
-
-    Args:
-        num_slots: how many.
-
-    Raises:
-        ParameterError: for less than one.
-    """
-
-    def __init__(self, num_slots, **kwargs):
-        super().__init__(**kwargs)
-        if num_slots < 1:
-            raise ParameterError(f"Expected num_slots >= 1. Received: num_slots={num_slots}")
-        self.num_slots = num_slots
-
-    def call(self, label_vector):
-        labels, places = ops.top_k(label_vector, self.num_slots)
-        rows = ops.one_hot(places, label_vector.shape[-1], dtype=label_vector.dtype)
-        return rows * ops.cast(labels > 0, rows.dtype)[..., None]
-
-    def compute_output_shape(self, input_shape):
-        return (input_shape[0], self.num_slots, input_shape[1])
-
-    def get_config(self):
-        return {**super().get_config(), "num_slots": self.num_slots}
-
-
-@keras.saving.register_keras_serializable(package="av_sep")
 class SlotMasks(keras.layers.Layer):
     """Shares of the slots in each band, from logits of all sources.
 
@@ -241,18 +208,3 @@ class SlotMasks(keras.layers.Layer):
 
     def compute_output_shape(self, logits_shape, slots_shape):
         return (*logits_shape[:-1], slots_shape[1])
-
-
-@keras.saving.register_keras_serializable(package="av_sep")
-class FromSlots(keras.layers.Layer):
-    """Estimates of the slots in the places of their sources, silence in the others'.
-
-    `([batch, num_slots, time, channels], slots [batch, num_slots, num_sources])` -> `[batch, num_sources, time,
-    channels]`.
-    """
-
-    def call(self, estimates, slots):
-        return ops.einsum("bktc,bks->bstc", estimates, ops.cast(slots, estimates.dtype))
-
-    def compute_output_shape(self, estimates_shape, slots_shape):
-        return (estimates_shape[0], slots_shape[2], *estimates_shape[2:])

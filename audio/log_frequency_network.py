@@ -26,15 +26,14 @@ import keras
 from audio.conditioning import MECHANISMS, Conditioning
 from audio.framing import ChunkPlan
 from audio.log_frequency_layers import (
-    ActiveSlots,
     BandBias,
     BandMaskedWaveforms,
-    FromSlots,
     HarmonicStack,
     LogFrequencyPicture,
     SlotMasks,
 )
 from audio.separation_network import SeparationNetwork, names_in_order, require_source_names
+from audio.slots import ActiveSlots, FromSlots
 from audio.spectrogram_framing import spectrogram_chunk_plan
 from audio.spectrogram_layers import Spectrum
 from av_sep.errors import ParameterError

@@ -25,6 +25,7 @@ from audio.consistency import LabelGate, MixtureConsistency
 from audio.framing import ChunkPlan, on_grid, output_length, valid_chunk_plan
 from audio.layers import UPSAMPLING, AppendDifference, CenterCropLike, Decimate, StackSources, Upsample
 from audio.separation_network import SeparationNetwork, names_in_order, require_source_names
+from audio.slots import ActiveSlots, FromSlots, ToSlots
 from audio.wiener_filter import OVERLAP, WienerFilter
 from av_sep.errors import ParameterError
 
@@ -64,6 +65,8 @@ class WaveUNet(SeparationNetwork):
         mixture_consistency: share what is missing from the mixture among the active sources.
         wiener_frame_length: STFT frame in samples of a Wiener filter made of the sources' own spectra, through which
             the mixture goes (see `audio.wiener_filter`); None for the sources as the network gives them, as published.
+        num_slots: how many labelled sources are filtered, those with the highest labels; the others are silent. None
+            for all. Training is faster with no more than can play; `for_inference` lifts the limit.
         name: of the Keras model.
 
     Raises:
@@ -90,6 +93,7 @@ class WaveUNet(SeparationNetwork):
         gate=False,
         mixture_consistency=False,
         wiener_frame_length=None,
+        num_slots=None,
         # No `**kwargs`: Keras would take a misspelt option and ignore it.
         name=None,
     ):
@@ -111,6 +115,7 @@ class WaveUNet(SeparationNetwork):
             "gate": gate,
             "mixture_consistency": mixture_consistency,
             "wiener_frame_length": wiener_frame_length,
+            "num_slots": num_slots,
         }
         _validate(options)
         super().__init__(_separate, options, name)
@@ -122,8 +127,9 @@ class WaveUNet(SeparationNetwork):
         return on_grid(self.options["wiener_frame_length"] or 0, self._grid_samples)
 
     def for_inference(self) -> "WaveUNet":
-        """The network that separates chunks with these weights: itself, or its twin with valid convolutions."""
-        return self if self.options["context"] else self.with_context(True)
+        """The network that separates chunks with these weights: itself, or its twin for any length and all labels."""
+        options = {**self.options, "context": True, "num_slots": None}
+        return self if options == self.options else self._twin(options)
 
     def chunk_plan(self, chunk_samples: int) -> ChunkPlan:
         """How to cut a long signal for this network with `context=True`, in hops of at least `chunk_samples`."""
@@ -155,7 +161,10 @@ class WaveUNet(SeparationNetwork):
 
     def with_context(self, context: bool) -> "WaveUNet":
         """The same network and a copy of its weights, with valid (True) or zero-padded (False) convolutions."""
-        twin = WaveUNet(**{**self.options, "context": context})
+        return self._twin({**self.options, "context": context})
+
+    def _twin(self, options):
+        twin = WaveUNet(**options)
         twin.set_weights(self.get_weights())
         return twin
 
@@ -184,10 +193,24 @@ def _validate(options):
             raise ParameterError(
                 f"Expected {name} to be odd, so that both sides crop alike. Received: {name}={options[name]}"
             )
+    _validate_slots(options)
     if options["output"] == "difference" and (options["gate"] or len(options["source_names"]) < 2):
         raise ParameterError(
             "A difference output needs two sources or more and no gate: its last source is whatever the others leave,"
             f" so a label cannot silence it. Received: gate={options['gate']}, source_names={options['source_names']}"
+        )
+
+
+def _validate_slots(options):
+    num_slots, num_sources = options["num_slots"], len(options["source_names"])
+    if num_slots is None:
+        return
+    if not 1 <= num_slots <= num_sources:
+        raise ParameterError(f"Expected num_slots from 1 to {num_sources}. Received: num_slots={num_slots}")
+    if not options["gate"] or options["wiener_frame_length"] is None:
+        raise ParameterError(
+            "Expected a gate and a wiener_frame_length with num_slots: labels choose what is filtered."
+            f" Received: gate={options['gate']}, wiener_frame_length={options['wiener_frame_length']}"
         )
 
 
@@ -261,6 +284,14 @@ def _predict(features, mixture, label_vector, options):
         consistency = MixtureConsistency(name="mixture_consistency", dtype="float32")
         estimates = consistency(estimates, mixture, label_vector)
     if options["wiener_frame_length"] is not None:
-        filtered = WienerFilter(options["wiener_frame_length"], name="wiener_filter", dtype="float32")
-        estimates = filtered(estimates, mixture)
+        estimates = _filter(estimates, mixture, label_vector, options)
     return estimates
+
+
+def _filter(estimates, mixture, label_vector, options):
+    wiener_filter = WienerFilter(options["wiener_frame_length"], name="wiener_filter", dtype="float32")
+    if options["num_slots"] is None:
+        return wiener_filter(estimates, mixture)
+    slots = ActiveSlots(options["num_slots"], name="slots", dtype="float32")(label_vector)
+    filtered = wiener_filter(ToSlots(name="to_slots", dtype="float32")(estimates, slots), mixture)
+    return FromSlots(name="from_slots", dtype="float32")(filtered, slots)

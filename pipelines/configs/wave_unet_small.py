@@ -35,6 +35,8 @@ def wave_unet_conditioned() -> TrainConfig:
             "conditioning": "multiplicative",
             "gate": True,
             "wiener_frame_length": 4096,
+            # Five players and a label for one who does not play.
+            "num_slots": 6,
         },
         segment_samples=49_152,
         batch_size=6,

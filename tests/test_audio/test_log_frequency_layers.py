@@ -7,10 +7,8 @@ import scipy.signal
 import tensorflow as tf
 
 from audio.log_frequency_layers import (
-    ActiveSlots,
     BandBias,
     BandMaskedWaveforms,
-    FromSlots,
     HarmonicStack,
     LogFrequencyPicture,
     SlotMasks,
@@ -18,9 +16,9 @@ from audio.log_frequency_layers import (
     band_centres_hz,
     synthesis_matrix,
 )
+from audio.slots import ActiveSlots
 from audio.spectrogram_layers import Spectrum
 from audio.stft import stft
-from av_sep.errors import ParameterError
 
 FRAME, HOP, RATE, NUM_BINS = 64, 16, 16000, 33
 BINS_HZ = 250 * np.arange(NUM_BINS)
@@ -199,35 +197,7 @@ def test_band_bias_keeps_half_precision():
     assert layer.bias.dtype == "float32"
 
 
-# --- slots -----------------------------------------------------------------------------------------------------------
-
-
-def slots_of(labels, num_slots):
-    """Rows of the identity for the highest labels, the first of equal ones first, as long as they are above 0."""
-    slots = np.zeros((len(labels), num_slots, labels.shape[1]), np.float32)
-    for item, row in enumerate(labels):
-        for slot, source in enumerate(sorted(range(len(row)), key=lambda source: -row[source])[:num_slots]):
-            slots[item, slot, source] = row[source] > 0
-    return slots
-
-
-@pytest.mark.parametrize("num_slots", (1, 2, 4))
-def test_slots_go_to_the_highest_labels(assert_everywhere, num_slots):
-    assert_everywhere(ActiveSlots(num_slots), [LABELS], slots_of(LABELS, num_slots), atol=0)
-
-
-def test_slots_of_known_labels():
-    slots = np.asarray(ActiveSlots(2)(LABELS))
-    np.testing.assert_array_equal(slots.sum(axis=(1, 2)), [2, 0, 1, 2, 2])
-    np.testing.assert_array_equal(slots[0], [[1, 0, 0, 0], [0, 0, 0, 1]])
-    np.testing.assert_array_equal(slots[2], [[0, 1, 0, 0], [0, 0, 0, 0]])
-    np.testing.assert_array_equal(slots[3], [[0, 1, 0, 0], [0, 0, 1, 0]])
-
-
-@pytest.mark.parametrize("num_slots", (0, -1))
-def test_no_slots_at_all_are_refused(num_slots):
-    with pytest.raises(ParameterError, match=f"num_slots >= 1. Received: num_slots={num_slots}"):
-        ActiveSlots(num_slots)
+# --- shares of slots -------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -249,7 +219,7 @@ def shares(logits, slots):
 
 @pytest.mark.parametrize("num_slots", (1, 2, 4))
 def test_occupied_slots_share_every_band(logits, assert_everywhere, num_slots):
-    slots = slots_of(LABELS, num_slots)
+    slots = np.asarray(ActiveSlots(num_slots)(LABELS))
     assert_everywhere(SlotMasks(), [logits, slots], shares(logits, slots), atol=1e-6)
     masks = np.asarray(SlotMasks()(logits, slots))
     np.testing.assert_array_equal(np.moveaxis(masks, -1, 1)[~slots.any(axis=2)], 0)
@@ -259,7 +229,7 @@ def test_shares_survive_logits_of_any_size(logits):
     # The absent source has by far the largest logit: it must not push the others' exponentials to zero.
     huge = 1000 * logits
     huge[..., 2] = 1e6
-    slots = slots_of(np.array([[1, 0.5, 0, 0]] * 5), 3)
+    slots = np.asarray(ActiveSlots(3)(np.array([[1, 0.5, 0, 0]] * 5, np.float32)))
     masks, gradient = masks_and_gradient(huge, slots, np.ones(3, np.float32))
     np.testing.assert_allclose(masks, shares(huge, slots), rtol=0, atol=1e-6)
     assert np.all(np.isfinite(gradient))
@@ -275,22 +245,13 @@ def masks_and_gradient(logits, slots, weights):
 
 
 def test_gradient_of_the_shares_is_the_softmax_s_and_zero_where_nobody_plays(logits):
-    weights, slots = np.array([1, -2, 3], np.float32), slots_of(LABELS, 3)
+    weights, slots = np.array([1, -2, 3], np.float32), np.asarray(ActiveSlots(3)(LABELS))
     masks, gradient = masks_and_gradient(logits, slots, weights)
     # d/dx_j of sum w m is m_j (w_j - sum w m).
     by_slot = masks * (weights - np.sum(weights * masks, axis=-1, keepdims=True))
     np.testing.assert_allclose(gradient, np.einsum("bfnk,bks->bfns", by_slot, slots), rtol=0, atol=1e-5)
     np.testing.assert_array_equal(gradient[1], 0)
     assert np.abs(gradient[[0, 3, 4]]).max() > 0.1
-
-
-@pytest.mark.parametrize("num_slots", (2, 4))
-def test_estimates_of_slots_go_to_their_sources(rng, assert_everywhere, num_slots):
-    estimates = rng.normal(size=(5, num_slots, 9, 2)).astype(np.float32)
-    slots, expected = slots_of(LABELS, num_slots), np.zeros((5, 4, 9, 2), np.float32)
-    for item, slot, source in np.argwhere(slots):
-        expected[item, source] = estimates[item, slot]
-    assert_everywhere(FromSlots(), [estimates, slots], expected, atol=0)
 
 
 # --- back to sound ---------------------------------------------------------------------------------------------------
@@ -342,9 +303,7 @@ def test_shares_add_up_to_the_mixture(rng, mixture, spectrum):
         (LogFrequencyPicture(**COARSE), lambda time, frames: [(2, frames, 33, 2, 2)]),
         (HarmonicStack((-1, 0, 3)), lambda time, frames: [(2, frames, 12, 1)]),
         (BandBias(), lambda time, frames: [(2, frames, 12, 6)]),
-        (ActiveSlots(3), lambda time, frames: [(2, 4)]),
         (SlotMasks(), lambda time, frames: [(2, frames, 12, 4), (2, 3, 4)]),
-        (FromSlots(), lambda time, frames: [(2, 3, time, 2), (2, 3, 4)]),
         (
             BandMaskedWaveforms(FRAME, HOP, **COARSE),
             lambda time, frames: [(2, frames, 12, 3), (2, frames, 33, 2, 2), (2, time, 2)],

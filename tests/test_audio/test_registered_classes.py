@@ -16,16 +16,15 @@ from audio.conditioning import Conditioning
 from audio.consistency import LabelGate, MixtureConsistency
 from audio.layers import AppendDifference, CenterCropLike, Decimate, StackSources, Upsample
 from audio.log_frequency_layers import (
-    ActiveSlots,
     BandBias,
     BandMaskedWaveforms,
-    FromSlots,
     HarmonicStack,
     LogFrequencyPicture,
     SlotMasks,
 )
 from audio.log_frequency_network import LogFrequencyNetwork
 from audio.losses import MultiResolutionSTFT, NegativeSISDR, NegativeSNR, WaveformL1, WaveformMSE, WaveformSSE
+from audio.slots import ActiveSlots, FromSlots, ToSlots
 from audio.spectrogram_layers import MagnitudePicture, MaskedWaveforms, SigmoidMasks, SoftmaxMasks, Spectrum
 from audio.spectrogram_unet import SpectrogramUNet
 from audio.tagger.layers import AttentionPooling, LogMelPicture
@@ -59,6 +58,7 @@ TINY = {
     "gate": True,
     "mixture_consistency": True,
     "wiener_frame_length": 16,
+    "num_slots": 2,
 }
 TINY_SPECTROGRAM = {
     "source_names": ("violin", "flute", "tuba"),
@@ -131,6 +131,7 @@ LAYERS = [
     (BandBias, {}, (BAND_LOGITS,)),
     (ActiveSlots, {"num_slots": 2}, (LABELS,)),
     (SlotMasks, {}, (BAND_LOGITS, SLOTS)),
+    (ToSlots, {}, (ESTIMATES, SLOTS)),
     (FromSlots, {}, (OF_SLOTS, SLOTS)),
     (AttentionPooling, {"units": 3}, (FEATURES,)),
     (LogMelPicture, LOG_MEL, (WAVEFORM,)),

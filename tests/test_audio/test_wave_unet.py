@@ -51,7 +51,7 @@ def test_full_network_has_the_published_number_of_parameters(conditioning, copie
 
 def test_config_of_before_later_options_still_loads(make_network):
     config = make_network().get_config()
-    del config["output_kernel_size"], config["wiener_frame_length"]
+    del config["output_kernel_size"], config["wiener_frame_length"], config["num_slots"]
     assert WaveUNet.from_config(config).options == make_network().options
 
 
@@ -100,6 +100,36 @@ def test_wiener_filter_is_the_last_thing_and_has_no_weights(make_network, mixtur
 def test_frames_of_a_wiener_filter_that_cannot_be_cut_are_refused(make_network):
     with pytest.raises(ParameterError, match="multiple of 4, 8 or more.*frame_length=30"):
         make_network(wiener_frame_length=30)
+
+
+@pytest.mark.parametrize("num_slots", (2, 3))
+def test_slots_filter_the_highest_labels(make_network, mixture, num_slots):
+    options = {"gate": True, "conditioning": "film", "wiener_frame_length": 32}
+    limited, unlimited = make_network(num_slots=num_slots, **options), make_network(**options)
+    kept = LABELS.copy()
+    kept[2, 0] = LABELS[2, 0] if num_slots == 3 else 0
+    # Who has no slot is left out of the filter, not out of the labels that steer the network.
+    plain = make_network(gate=True, conditioning="film")({"mixture": mixture, "label_vector": LABELS})
+    expected = WienerFilter(32)(plain * (kept > 0)[:, :, None, None], middle(mixture))
+    estimates = np.asarray(limited({"mixture": mixture, "label_vector": LABELS}))
+    np.testing.assert_allclose(estimates, expected, rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(estimates[kept == 0], 0)
+    for_inference = limited.for_inference()
+    assert for_inference.options == unlimited.options and for_inference.for_inference() is for_inference
+    inputs = {"mixture": mixture, "label_vector": LABELS}
+    np.testing.assert_allclose(for_inference(inputs), unlimited(inputs), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("num_slots", (0, 4))
+def test_numbers_of_slots_that_cannot_be_are_refused(make_network, num_slots):
+    with pytest.raises(ParameterError, match=f"num_slots from 1 to 3. Received: num_slots={num_slots}"):
+        make_network(gate=True, wiener_frame_length=32, num_slots=num_slots)
+
+
+@pytest.mark.parametrize("options", ({"gate": True}, {"wiener_frame_length": 32, "conditioning": "film"}), ids=str)
+def test_slots_need_a_gate_and_a_filter(make_network, options):
+    with pytest.raises(ParameterError, match="Expected a gate and a wiener_frame_length with num_slots"):
+        make_network(num_slots=2, **options)
 
 
 @pytest.mark.parametrize("site", ("input", "bottleneck", "output"))
