@@ -23,6 +23,10 @@ from av_sep.errors import ParameterError
 OVERLAP = 4
 # Powers below this are silence, which nobody gets; a full-scale sine has (frame_length / 4)**2.
 SILENCE = 1e-9
+# What estimates of ten times the mixture's power add to a loss: one, of losses that are some dB.
+LEVEL_COST = 0.1
+# To a mixture's mean square, so that what a network gives of silence costs nothing.
+QUIET = 1e-4
 
 
 @keras.saving.register_keras_serializable(package="av_sep")
@@ -31,6 +35,9 @@ class WienerFilter(keras.layers.Layer):
 
     `([batch, num_sources, time, channels], [batch, time, channels])` -> the first shape. Sources that are silent stay
     exactly silent; where all are, in a bin, the mixture is left out.
+
+    As nothing but ratios count behind it, nothing tells a network whose estimates grow to stop, and within hundreds of
+    steps they may be 10^7 times as loud. So in training their power, in parts of the mixture's, costs a little.
 
     Args:
         frame_length: samples of an STFT frame, a multiple of 4, which is also how many overlap; 8 or more.
@@ -48,7 +55,9 @@ class WienerFilter(keras.layers.Layer):
             )
         self.frame_length = frame_length
 
-    def call(self, estimates, mixture):
+    def call(self, estimates, mixture, training=False):
+        if training:
+            self.add_loss(LEVEL_COST * ops.mean(_power(estimates) / (_power(mixture) + QUIET)))
         sizes = {"frame_length": self.frame_length, "hop_length": self.frame_length // OVERLAP}
         num_sources, channels = estimates.shape[1], estimates.shape[3]
         num_samples = ops.shape(mixture)[1]
@@ -65,3 +74,8 @@ class WienerFilter(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "frame_length": self.frame_length}
+
+
+def _power(waveforms):
+    """Mean square of `[batch, ..., time, channels]`, summed over what stands between."""
+    return ops.sum(ops.mean(ops.square(waveforms), axis=(-2, -1)), axis=tuple(range(1, len(waveforms.shape) - 2)))

@@ -77,6 +77,17 @@ def test_gradient_of_silence_is_finite(mixture):
     assert np.all(np.isfinite(tape.gradient(error, estimates)))
 
 
+def test_power_of_the_estimates_costs_something_in_training(estimates, mixture):
+    layer = WienerFilter(FRAME)
+    layer(estimates, mixture)
+    assert not layer.losses
+    layer(estimates, mixture, training=True)
+    energy, of_mixture = (np.sum(sound.astype(np.float64) ** 2, axis=(-2, -1)) for sound in (estimates, mixture))
+    np.testing.assert_allclose(layer.losses, [0.1 * np.mean(energy.sum(axis=1) / of_mixture)], rtol=1e-3)
+    layer(estimates, 0 * mixture, training=True)
+    assert layer.losses[0] < 1e4 * np.mean(estimates**2)
+
+
 def test_unknown_length_at_build_time_gives_the_same_numbers(estimates, mixture):
     inputs = [keras.Input((3, None, 2)), keras.Input((None, 2))]
     model = keras.Model(inputs, WienerFilter(FRAME)(*inputs))
