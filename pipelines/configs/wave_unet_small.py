@@ -55,8 +55,8 @@ def wave_unet_expanded() -> TrainConfig:
 
     By the squared error, as its authors trained it: by the ratio in decibels, silence everywhere costs nothing and
     ten absent stems of thirteen cost much, so within 3,000 steps it had learned to be silent altogether. The
-    packaged weights were trained without the filter; a run starts now from weights whose sources mean something by
-    their ratios alone.
+    packaged weights were trained without the filter; with it, and from the conditioned network as it is now, the recipe
+    was never run.
 
     Command: av-sep train wave_unet_expanded --data BANK -o runs/expanded
     Cost: 3,500 steps of 8 examples of 1.1 s; 41 minutes on one of two cores (AVX-512, bfloat16). It began with the
