@@ -23,7 +23,7 @@ from pipelines.cli_prepare import prepare
 from pipelines.cli_train import export, recipes, train
 from pipelines.cli_paths import PATH
 from pipelines.progress import TerminalProgress
-from pipelines.quiet import silence_native_libraries
+from pipelines.quiet import replace_closed_streams, silence_native_libraries
 
 if TYPE_CHECKING:
     from pipelines.batch import BatchOutcome
@@ -57,8 +57,11 @@ def main() -> None:
 
 def run() -> None:
     """What the installed `av-sep` calls: `main` without the chatter of native libraries."""
-    if "--debug" not in sys.argv:
-        silence_native_libraries()
+    if "--debug" in sys.argv:
+        replace_closed_streams()
+    else:
+        # Nothing but errors is what --quiet promises, and a manifest holds the warnings about its recording.
+        silence_native_libraries(own_warnings="--quiet" not in sys.argv)
     # Names of files need not be valid UTF-8, and a success must not end in a failure to print it.
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -45,6 +45,7 @@ def write(
             "num_channels": plan.info.num_channels,
             "has_video": plan.info.has_video,
         },
+        "remarks": plan.remarks,
         "settings": dataclasses.asdict(config),
         "model": {
             "name": resolve_name(config.model),

@@ -1,20 +1,95 @@
-"""Keeps native libraries off the terminal."""
+"""Keeps native libraries and strangers' log messages off the terminal, and lets this program's own warnings through."""
 
 import logging
 import os
 import sys
 
+OWN_PACKAGES = ("av_sep", "audio", "pipelines", "vision")
+_STANDARD_STREAMS = ("stdin", "stdout", "stderr")
 
-def silence_native_libraries() -> None:
+
+def silence_native_libraries(*, own_warnings: bool = True) -> None:
     """Leaves the terminal to this program: TensorFlow's C++ code writes its build notes straight to descriptor 2.
 
     Python's own `sys.stderr` goes on to the terminal by a descriptor of its own; descriptor 2 goes nowhere. Libraries'
     log messages below errors go nowhere either (Beam warns about clients of clouds that nobody asked for).
+
+    Args:
+        own_warnings: whether warnings of this program's packages (a recording is damaged in places) are shown, each
+            once, as one line.
     """
-    logging.disable(logging.WARNING)
+    replace_closed_streams()
+    _show_log_messages(own_warnings)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     os.close(nowhere)
+
+
+def replace_closed_streams() -> None:
+    """Gives standard streams that were closed (`2>&-`) a place to go: nowhere.
+
+    Python has None for them, and the next file that is opened would take a closed one's descriptor: what a library
+    prints would end in a recording.
+    """
+    for descriptor, name in enumerate(_STANDARD_STREAMS):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # The lowest free descriptor is taken, which is this one. Children must find it open as well.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(descriptor, "r" if name == "stdin" else "w", closefd=False))
+
+
+def shows_own_warnings() -> bool:
+    """Whether warnings of this program's packages are shown in this process, so that its workers do as it does."""
+    return logging.getLogger(OWN_PACKAGES[0]).isEnabledFor(logging.WARNING)
+
+
+def _show_log_messages(own_warnings: bool) -> None:
+    root = logging.getLogger()
+    root.setLevel(logging.ERROR)
+    if not any(isinstance(handler, _OneLineHandler) for handler in root.handlers):
+        root.addHandler(_OneLineHandler())
+    for package in OWN_PACKAGES:
+        logging.getLogger(package).setLevel(logging.WARNING if own_warnings else logging.ERROR)
+
+
+class _OneLineHandler(logging.Handler):
+    """Shows this program's messages and strangers' errors, each once, as one line on what `sys.stderr` is by then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Strangers' loggers may have levels of their own (absl's has), so the root's alone does not hold them back."""
+        return record.levelno >= logging.ERROR or _is_own(record)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Prints a message unless it was printed before: a recording is read several times, its damage is one."""
+        try:
+            text = " ".join(record.getMessage().split())
+            line = f"{'av-sep' if _is_own(record) else record.name}: {text}"
+            if line not in self._shown:
+                self._shown.add(line)
+                _print_beside_bars(line)
+        except Exception:  # noqa: BLE001 - as every handler of `logging`: a message that fails costs no work
+            self.handleError(record)
+
+
+def _is_own(record: logging.LogRecord) -> bool:
+    return record.name.partition(".")[0] in OWN_PACKAGES
+
+
+def _print_beside_bars(line: str) -> None:
+    # A bar, where there is one, steps aside for the line; without bars nobody need load what draws them.
+    if "tqdm" in sys.modules:
+        from tqdm import tqdm
+
+        tqdm.write(line, file=sys.stderr)
+    else:
+        print(line, file=sys.stderr)

@@ -41,6 +41,7 @@ def write(
         title=plan.info.path.stem,
         input_name=plan.info.path.name,
         info=plan.info,
+        remarks=plan.remarks,
         version=__version__,
         model=resolve_name(config.model),
         model_rate_hz=model_rate_hz,

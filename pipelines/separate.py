@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -58,6 +58,7 @@ class SeparationPlan:
         seconds: what each stage took, by name; stages to come are added.
         gain: by which the sound is heard louder, see `audio.level`; None where nobody has listened yet.
         activity: who of the labelled plays when; None where nobody listens for it, or has not yet.
+        remarks: what is odd about the sound, one line each; found while the stems are written.
     """
 
     info: MediaInfo
@@ -67,6 +68,7 @@ class SeparationPlan:
     seconds: dict[str, float]
     gain: float | None = None
     activity: Activity | None = None
+    remarks: list[str] = field(default_factory=list)
 
     @property
     def witnesses(self) -> str | None:
@@ -219,6 +221,7 @@ class SeparationRunner:
                 num_samples += len(separated.mixture)
                 progress("separating", num_samples / rate, plan.info.duration_seconds)
             progress("separating", num_samples / rate, num_samples / rate)
+            plan.remarks.extend([reader.damage] if reader.damage is not None else [])
         return {
             name: WrittenStem(writer.path, pictures[name], writer.num_clipped) for name, writer in writers.items()
         }

@@ -79,6 +79,7 @@ class TrackAudio:
                 mixture_energy += float(np.sum(np.square(block[0])))
                 rest_energy += float(np.sum(np.square(block[0] - sum_of(list(block[1].values())))))
                 yield block
+            self.remarks += [f"{_shown(s)} is {r.damage}" for s, r in zip(sounds, readers) if r.damage is not None]
         self._compare_lengths(sounds)
         self._compare_mixture(mixture_energy, rest_energy)
         self.remarks += [f"the stem of {name} is silent throughout" for name in peaks if peaks[name] < _SILENT_PEAK]

@@ -39,6 +39,7 @@ class AudioReader:
         num_channels: the stream's own.
         duration_seconds: as the headers promise it, 0.0 where they do not; good for a progress bar, not for allocation.
         num_samples_read: samples per channel that `blocks` has given so far.
+        damage: what is to be told of a file that is damaged and was read to its end all the same; else None.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, block_samples: int = 65536, stream_index: int = 0):
@@ -51,6 +52,7 @@ class AudioReader:
         self.path = Path(path)
         self.duration_seconds = self._headers.info.duration_seconds
         self.num_samples_read = 0
+        self.damage: str | None = None
         self._block_samples = block_samples
         self._exhausted = False
         with ExitStack() as stack:
@@ -83,7 +85,8 @@ class AudioReader:
             self.num_samples_read += len(block)
             yield block
             block = self._read_block()
-        require_whole(self._headers, "sound", self.num_samples_read / self.sample_rate_hz, self._process)
+        read_seconds = self.num_samples_read / self.sample_rate_hz
+        self.damage = require_whole(self._headers, "sound", read_seconds, self._process)
 
     def _read_au_header(self) -> tuple[int, int]:
         header = self._process.stdout.read(_AU_HEADER.size)

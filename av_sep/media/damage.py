@@ -22,18 +22,21 @@ _TIME_BASE = re.compile(rb"#tb (\d+): (\d+)/(\d+)")
 _PACKET = re.compile(rb"(\d+), *(-?\d+), *(-?\d+), *(\d+),")
 
 
-def require_whole(headers: MediaHeaders, what: str, read_seconds: float, process: FfmpegProcess) -> None:
+def require_whole(headers: MediaHeaders, what: str, read_seconds: float, process: FfmpegProcess) -> str | None:
     """Raise unless decoding ended well and not too early.
 
     Sound may rightly end before the pictures do, and the other way round, but a file that was cut off ends early in all
     its streams. So a stream that ends early passes only if ffmpeg had nothing to complain about and the file's packets
-    go on to the promised end. Complaints about a file that reaches its end (damage in the middle) are logged.
+    go on to the promised end. Complaints about a file that reaches its end (damage in the middle) are logged and returned.
 
     Args:
         headers: what was promised.
         what: "sound" or "pictures".
         read_seconds: end of what was decoded, from the start of the file.
         process: ffmpeg, at the end of its output.
+
+    Returns:
+        What is to be told of a file that is damaged and was read all the same; None of a healthy one.
 
     Raises:
         MediaError: naming how many seconds could be read of how many promised; as `require_decoder`.
@@ -44,11 +47,13 @@ def require_whole(headers: MediaHeaders, what: str, read_seconds: float, process
     promised_seconds = max(header_seconds, read_seconds * headers.promised_bytes_ratio)
     end_seconds = promised_seconds - max(_TOLERANCE_SECONDS, _TOLERANCE_FRACTION * promised_seconds)
     if status == 0 and read_seconds >= end_seconds:
-        if process.messages:
-            _log.warning("%s is damaged in places, read all the same (%s)", shown(headers.info.path), process.reason)
-        return
+        if not process.messages:
+            return None
+        damage = f"damaged in places, read all the same ({process.reason})"
+        _log.warning("%s is %s", shown(headers.info.path), damage)
+        return damage
     if status == 0 and not process.messages and _packets_end_seconds(headers) >= end_seconds:
-        return
+        return None
     promise = f" of {promised_seconds:.1f}" if promised_seconds else ""
     detail = f" ({process.reason})" if status != 0 or process.messages else ""
     raise MediaError(

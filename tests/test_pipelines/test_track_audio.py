@@ -111,3 +111,17 @@ def test_a_truncated_stem_is_an_error_that_names_it(write):
     whole.path.write_bytes(whole.path.read_bytes()[:90_000])
     with pytest.raises(MediaError, match=r"a\.wav"):
         read(Track("t", "t", (Part("violin", whole),)), ("violin",))
+
+
+def test_a_stem_that_is_damaged_in_its_middle_is_said(write, tmp_path):
+    whole, other, mixture = (write(name, noise(4 * RATE, seed=i)) for i, name in enumerate("abm"))
+    scratched = Sound(tmp_path / "scratched.flac")
+    sf.write(scratched.path, noise(4 * RATE), RATE)
+    data = bytearray(scratched.path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 400] = np.random.default_rng(0).bytes(400)
+    scratched.path.write_bytes(data)
+    for first, expected in ((whole, 0), (scratched, 1)):
+        track = Track("t", "t", (Part("violin", first), Part("tuba", other)), mixture)
+        remarks = [remark for remark in read(track, ("violin", "tuba"))[2].remarks if "damaged" in remark]
+        assert len(remarks) == expected
+        assert all(remark.startswith("scratched.flac is damaged in places") for remark in remarks)

@@ -1,0 +1,104 @@
+"""What reaches the terminal and what does not, as a shell sees it: real processes, real streams."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from av_sep.media import ffmpeg_executable
+
+COMMAND = (sys.executable, "-m", "pipelines", "separate", "--model", "mixture", "--instruments", "vn,vc")
+
+
+@pytest.fixture(scope="module")
+def scratched(duet, tmp_path_factory):
+    """An MP3 file with 400 broken bytes in its middle, which ffmpeg reads to the end with a complaint."""
+    path = tmp_path_factory.mktemp("scratched") / "scratched.mp3"
+    run(ffmpeg_executable(), "-loglevel", "error", "-i", duet, "-b:a", "128k", path, check=True)
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 400] = np.random.default_rng(0).bytes(400)
+    path.write_bytes(data)
+    return path
+
+
+def run(*arguments, **options):
+    return subprocess.run(list(map(os.fspath, arguments)), capture_output=True, text=True, **options)
+
+
+@pytest.mark.parametrize("options", [(), ("--json",), ("--quiet",), ("--quiet", "--json")], ids="".join)
+def test_damage_that_is_read_all_the_same_is_said_in_one_line_and_in_the_manifest(scratched, tmp_path, options):
+    done = run(*COMMAND, "-o", tmp_path, scratched, *options)
+    assert done.returncode == 0
+    lines = done.stderr.splitlines()
+    if "--quiet" in options:
+        assert lines == []
+    else:
+        (line,) = lines
+        assert line.startswith(f"av-sep: {scratched} is damaged in places")
+    if "--json" in options:
+        assert [result["input"] for result in json.loads(done.stdout)] == [str(scratched)]
+    manifest = json.loads((tmp_path / "scratched" / "manifest.json").read_text())
+    (remark,) = manifest["remarks"]
+    assert remark.startswith("damaged in places")
+    assert remark in (tmp_path / "scratched" / "report.html").read_text()
+
+
+def test_a_whole_recording_is_separated_without_a_word_about_it(duet, tmp_path):
+    done = run(*COMMAND, "-o", tmp_path, duet)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads((tmp_path / "duet" / "manifest.json").read_text())["remarks"] == []
+
+
+LOGGING = """
+import logging, os, sys
+from pipelines.quiet import silence_native_libraries
+silence_native_libraries(own_warnings=sys.argv[1] == "shown")
+os.write(2, b"native chatter\\n")
+logging.getLogger("stranger").setLevel(logging.DEBUG)  # as absl sets its own
+for name in ("stranger", "other.stranger", "audio.models", "vision", "pipelines.train.start"):
+    for level in (logging.INFO, logging.WARNING, logging.WARNING, logging.ERROR):
+        logging.getLogger(name).log(level, "%s\\nof %s", logging.getLevelName(level).lower(), name)
+"""
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_own_warnings_come_through_once_each_and_strangers_do_not(shown):
+    done = run(sys.executable, "-c", LOGGING, "shown" if shown else "not", check=True)
+    own = [
+        f"av-sep: {level} of {name}"
+        for name in ("audio.models", "vision", "pipelines.train.start")
+        for level in (("warning", "error") if shown else ("error",))
+    ]
+    strangers = [f"{name}: error of {name}" for name in ("stranger", "other.stranger")]
+    assert done.stderr.splitlines() == [*strangers, *own]
+
+
+BAR = """
+import logging, sys
+from pipelines.quiet import silence_native_libraries
+from pipelines.progress import TerminalProgress
+silence_native_libraries()
+with TerminalProgress("take", shown=True) as bar:
+    bar("separating", 1.0, 4.0)
+    logging.getLogger("av_sep.media").warning("scratched")
+    bar("separating", 4.0, 4.0)
+"""
+
+
+def test_a_warning_has_a_line_to_itself_beside_a_bar():
+    done = run(sys.executable, "-c", BAR, check=True)
+    screen = [line.split("\r")[-1] for line in done.stderr.split("\n")]
+    assert "av-sep: scratched" in screen and any("100%" in line for line in screen)
+
+
+@pytest.mark.parametrize("streams", ["2>&-", ">&- 2>&-", "<&- >&- 2>&-", "2>&- --debug"])
+def test_closed_streams_cost_nothing(duet, tmp_path, streams):
+    redirections = streams.removesuffix("--debug")
+    arguments = [*COMMAND, *(["--debug"] if "--debug" in streams else []), "-o", tmp_path, duet]
+    done = run("sh", "-c", f'"$@" {redirections}', "sh", *arguments)
+    assert done.returncode == 0
+    assert (tmp_path / "duet" / "cello.wav").is_file()
