@@ -8,15 +8,18 @@ through files where a runner has no other way.
 import json
 import multiprocessing
 import os
+import signal
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 from av_sep.errors import MediaError, ParameterError
+from pipelines.quiet import shows_own_warnings, silence_native_libraries
 
 LOCAL = "local"
 Function = Callable[[Any], Any]
@@ -124,9 +127,11 @@ def _in_processes(function: Function, items: Sequence[Any], num_processes: int) 
     """Outcomes as they come; a worker that is killed ends the run, because nobody knows what it left behind."""
     # Forking a process in which TensorFlow runs threads may hang the child.
     context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(min(num_processes, max(1, len(items))), context, _silence_worker)
+    num_workers = min(num_processes, max(1, len(items)))
+    executor = ProcessPoolExecutor(num_workers, context, _begin_worker, (shows_own_warnings(),))
     try:
-        pending: set[Future] = {executor.submit(_attempt, (function, i, item)) for i, item in enumerate(items)}
+        calls = [(function, i, item) for i, item in enumerate(items)]
+        pending: set[Future] = {executor.submit(_attempt_in_worker, call) for call in calls}
         while pending:
             finished, pending = wait(pending, return_when=FIRST_COMPLETED)
             yield from (future.result() for future in finished)
@@ -136,10 +141,26 @@ def _in_processes(function: Function, items: Sequence[Any], num_processes: int) 
         executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _silence_worker() -> None:
-    from pipelines.quiet import silence_native_libraries
+def _begin_worker(own_warnings: bool) -> None:
+    silence_native_libraries(own_warnings=own_warnings)
+    # A supervisor or a terminal (Ctrl-C) asks every process of a group to end. By its default action SIGTERM would
+    # leave half-written files behind; after a KeyboardInterrupt the executor would begin with the next item.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
 
-    silence_native_libraries()
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    # The executor asks again as soon as another worker has ended; that must not cut the cleaning up short.
+    signal.signal(number, signal.SIG_IGN)
+    raise SystemExit(128 + number)
+
+
+def _attempt_in_worker(call: tuple[Function, int, Any]) -> Outcome:
+    try:
+        return _attempt(call)
+    except SystemExit as request:
+        # The item has cleaned up after itself. The executor would take this for a result, and go on to the next item.
+        os._exit(request.code if isinstance(request.code, int) else 1)
 
 
 def _through_beam(

@@ -1,6 +1,8 @@
 """Items to workers and outcomes back: the same for this process, several processes and a Beam runner."""
 
 import os
+import signal
+import subprocess
 import sys
 import time
 
@@ -74,6 +76,50 @@ def test_progress_counts_up():
 def test_a_killed_worker_is_one_clear_error():
     with pytest.raises(MediaError, match="killed"):
         run_everywhere(die, range(3), Workers(num_processes=2), silent)
+
+
+SLOW_WRITING = """
+import signal, sys, time
+from pathlib import Path
+from av_sep.media import replace_when_complete
+from pipelines.workers import Workers, run_everywhere
+
+def write_slowly(name):
+    with replace_when_complete(Path(sys.argv[1]) / name) as temporary:
+        temporary.write_text("half")
+        time.sleep(60)
+
+if __name__ == "__main__":
+    for asked in (signal.SIGTERM, signal.SIGINT):  # as the command line does
+        signal.signal(asked, lambda number, frame: sys.exit(128 + number))
+    run_everywhere(write_slowly, ["a", "b", "c", "d", "e"], Workers(num_processes=2), lambda done, total: None)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_group_that_is_asked_to_end_does_so_and_leaves_no_half_written_file(tmp_path, number):
+    script, output = tmp_path / "slow.py", tmp_path / "output"
+    script.write_text(SLOW_WRITING)
+    output.mkdir()
+    process = subprocess.Popen([sys.executable, script, output], start_new_session=True, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while len(list(output.iterdir())) < 2:
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, number)
+    _, said = process.communicate(timeout=30)
+    assert (process.returncode, said) == (128 + number, b"")
+    assert list(output.iterdir()) == []
+
+
+def end_itself(number):
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+
+
+def test_a_worker_asked_to_end_by_itself_is_the_same_clear_error():
+    with pytest.raises(MediaError, match="killed"):
+        run_everywhere(end_itself, range(3), Workers(num_processes=2), silent)
 
 
 def test_an_unknown_runner_is_one_line():
