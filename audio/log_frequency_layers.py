@@ -2,7 +2,8 @@
 
 Conventions: waveforms are `[batch, time, channels]`; spectra `[batch, stft_frames, num_bins, channels, 2]`; pictures
 and features `[batch, stft_frames, num_bands, filters]`, bands evenly spaced in octaves from `lowest_hz` upwards; label
-vectors `[batch, num_sources]`. What is computed from spectra stays float32 whatever the network computes in.
+vectors `[batch, num_sources]`. What is computed from spectra stays float32 whatever the network computes in; but sums
+over bins and bands are products of matrices, whose factors some accelerators round (a TPU to 8 bits) unless told not to.
 """
 
 import functools
@@ -31,7 +32,7 @@ def analysis_matrix(
 
     Triangles of height 1, as wide on either side as bins or bands are apart, whichever is more: where bands are finer
     than bins this interpolates between neighbouring bins, where they are coarser it adds up, so that a steady partial
-    is equally high in every band.
+    is about equally high in every band (within 3 dB: a band much wider than a bin takes all of a window's lobe).
     """
     bins_hz = np.linspace(0, sample_rate_hz / 2, num_bins)
     centres_hz = band_centres_hz(num_bands, bands_per_octave, lowest_hz)
@@ -93,7 +94,7 @@ class LogFrequencyPicture(_BandLayer):
     """Compressed magnitudes: `[batch, stft_frames, num_bins, channels, 2]` -> `[batch, stft_frames, num_bands, 1]`.
 
     `log(1 + 10^4 m) / log(1 + 10^4)` of the root m of the bands' power (see `analysis_matrix`), the mean of all
-    channels; a full-scale sine has m = 1, silence gives 0.
+    channels; a full-scale sine has m = 1 where bands are finer than bins and up to 1.2 elsewhere, silence gives 0.
     """
 
     def call(self, spectrum):

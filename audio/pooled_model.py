@@ -17,7 +17,7 @@ import numpy as np
 import scipy.fft
 
 from audio.framing import ChunkPlan, on_grid
-from audio.reweighting import OVERLAP, frame_length_at, root_hann, share_by_weight
+from audio.reweighting import OVERLAP, STFT_FRAMES_PER_GROUP, frame_length_at, root_hann, share_by_weight
 from audio.separation_model import NetworkModel
 from av_sep.errors import ParameterError
 
@@ -92,9 +92,19 @@ class PooledModel:
         for model, part in zip(self.models, parts, strict=True):
             start = plan.context_samples - self._margin - part.context_samples
             estimates = model.separate_chunk(chunk[start : start + part.num_input_samples], label_vector)
-            opinions.append(self._stft(estimates[active, : plan.hop_samples + 2 * self._margin]))
+            opinions.append(estimates[active, : plan.hop_samples + 2 * self._margin])
         pooled = np.zeros((len(self.source_names), plan.hop_samples), np.float32)
-        pooled[active] = self._inverse(self._pool(opinions))[:, self._margin : self._margin + plan.hop_samples]
+        pooled[active] = self._pooled(opinions)[:, self._margin : self._margin + plan.hop_samples]
+        return pooled
+
+    def _pooled(self, opinions: Sequence[np.ndarray]) -> np.ndarray:
+        """The models' estimates, each `[num_active, time]`, as one, some STFT frames at a time: spectra are large."""
+        pooled = np.zeros_like(opinions[0])
+        hop_samples = STFT_FRAMES_PER_GROUP * self.hop_length
+        overlap = self.frame_length - self.hop_length
+        for start in range(0, pooled.shape[1] - overlap, hop_samples):
+            stretch = slice(start, start + hop_samples + overlap)
+            pooled[:, stretch] += self._inverse(self._pool([self._stft(opinion[:, stretch]) for opinion in opinions]))
         return pooled
 
     def _on_grid(self, num_samples: int) -> int:

@@ -111,7 +111,7 @@ class StreamSeparator(ABC):
             Estimates `[num_sources, time, channels]`, float32.
 
         Raises:
-            ParameterError: for a shape, rate, label or sample value that cannot be used, and for a activity that does
+            ParameterError: for a shape, rate, label or sample value that cannot be used, and for an activity that does
                 not know all labelled instruments.
         """
         mixture = np.asarray(mixture)

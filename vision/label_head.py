@@ -10,6 +10,7 @@ References:
     equation 6 (log-sum-exp pooling of scores over places).
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -64,7 +65,7 @@ class LabelHead(keras.layers.Layer):
         num_places = feature_map.shape[1] * feature_map.shape[2]
         places = ops.reshape(feature_map, (-1, num_places, feature_map.shape[3]))
         scores = self.sharpness * (ops.matmul(places, self.kernel) + self.bias)
-        return (ops.logsumexp(scores, axis=1) - np.log(num_places)) / self.sharpness
+        return (ops.logsumexp(scores, axis=1) - math.log(num_places)) / self.sharpness
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """`[batch, height, width, num_features]` to `[batch, num_instruments]`."""

@@ -74,8 +74,10 @@ class NegativeSISDR(keras.losses.Loss):
         reference_energy, estimate_energy = energy_of(reference), energy_of(estimate)
         present = is_present(reference_energy)
         energy = ops.where(present, reference_energy, 1.0)
-        direction = reference / ops.sqrt(energy)[:, :, None, None]
-        aligned = ops.square(ops.sum(direction * estimate, axis=(2, 3))) / (estimate_energy + 1e-10 * energy)
+        # Both in units of the reference's size: a quotient of two tiny energies has a gradient that overflows.
+        scale = ops.sqrt(energy)[:, :, None, None]
+        direction, relative = reference / scale, estimate / scale
+        aligned = ops.square(ops.sum(direction * relative, axis=(2, 3))) / (energy_of(relative) + 1e-10)
         threshold = 10 ** (self.floor_db / 10)
         # Rounding can make the squared cosine a little larger than 1.
         ratio_db = _ratio_db(ops.maximum(1 - aligned, 0) + threshold, aligned + threshold)

@@ -16,14 +16,14 @@ SMALLEST_POWER = 1e-8
 @keras.saving.register_keras_serializable(package="av_sep")
 class MultiResolutionSTFT(keras.losses.Loss):
     """Spectral convergence plus log-magnitude error per source, averaged over resolutions, summed over sources and
-    divided by the number of non-silent ones.
+    divided by the number of those whose energy lies less than 80 dB below that of all.
 
     With magnitudes |S| of the reference and |E| of the estimate: `norm(|S| - |E|) / norm(|S|)`, and the mean over bins
     of `abs(log |S| - log |E|)`, logarithms of `sqrt(|.|^2 + floor)`; R. Yamamoto, E. Song, J.-M. Kim, "Parallel
     WaveGAN", ICASSP 2020, equations 3 to 6. The floor is `10^(floor_db / 10)` times the mean power of the references'
     spectra, all added up.
 
-    A silent reference, one whose spectrum's mean power lies below the floor, has no convergence (a distance relative to
+    A reference whose spectrum's mean power lies below the floor has no convergence (a distance relative to
     nothing); its estimate is weighed by the log-magnitude error alone: 0 for silence, growing with every bin that is
     louder than the floor. Phase is not heard by this loss: add one on samples where it matters. Nor has exact silence a
     gradient.

@@ -35,6 +35,8 @@ for path in folder.glob("*.keras"):
 for name in LOSSES:
     options = {"resolutions": [[64, 40, 8]]} if name == "mr_stft" else {}
     outputs[name] = float(make_loss(name, **options)(inputs["references"], inputs["estimates"]))
+    slope = jax.grad(lambda estimates: make_loss(name, **options)(inputs["faint"], estimates))
+    outputs[f"{name}_slope"] = slope(np.zeros_like(inputs["faint"]))
 logits, weights = inputs["logits"], inputs["weights"]
 outputs["SlotMasks"] = jax.grad(lambda x: (weights * SlotMasks()(x, np.eye(3)[None])).sum())(logits)
 outputs["SoftmaxMasks"] = jax.grad(lambda x: (weights[:, None] * SoftmaxMasks(3)(x, np.ones((1, 3)))).sum())(logits)
@@ -68,6 +70,8 @@ def inputs(networks):
     references[0, 1] = 0
     noise = 0.1 * rng.normal(size=references.shape)
     arrays = {"references": references, "estimates": (references + noise).astype(np.float32)}
+    # From a whisper to what is no more than rounding.
+    arrays["faint"] = references * 10.0 ** np.array([-4, -6, -7], np.float32)[:, None, None]
     arrays["logits"] = rng.normal(size=(1, 4, 5, 3)).astype(np.float32)
     arrays["weights"] = np.array([1, -2, 3], np.float32)
     for kind, network in networks.items():
@@ -110,6 +114,11 @@ def test_loss_is_the_same_under_jax(inputs, under_jax, name):
     options = {"resolutions": [[64, 40, 8]]} if name == "mr_stft" else {}
     expected = float(make_loss(name, **options)(inputs["references"], inputs["estimates"]))
     assert under_jax[name] == pytest.approx(expected, rel=1e-5, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_slope_of_silence_is_finite_under_jax(under_jax, name):
+    assert np.all(np.isfinite(under_jax[f"{name}_slope"]))
 
 
 @pytest.mark.parametrize("layer", (SlotMasks, SoftmaxMasks))
