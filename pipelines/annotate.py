@@ -18,7 +18,7 @@ from pipelines.annotation.content import Annotation, find_player_numbers
 from pipelines.annotation.formats import FORMATS, SUFFIXES, WRITERS
 from pipelines.annotation.overlay_video import write_overlay_video
 from pipelines.annotation.provenance import VideoSource, describe_making, find_kept
-from pipelines.annotation.reading import detections_from_json, labels_from_json, players_from_json
+from pipelines.annotation.reading import labels_of_file
 from pipelines.annotation.review import ReviewPictures, write_pages
 from pipelines.config import AnnotateConfig
 from pipelines.joint.files import require_detector
@@ -88,7 +88,7 @@ class AnnotationRunner:
 
         Raises:
             MediaError: for a video that cannot be read or a folder that cannot be written.
-            ParameterError: if files exist that were made otherwise.
+            ParameterError: as `find_kept`.
         """
         path, folder = Path(input_path), Path(output_dir)
         kept = self.find_kept(path, folder, source)
@@ -113,7 +113,7 @@ class AnnotationRunner:
         """What an earlier run found in this video, where nothing needs to be done; else None.
 
         Raises:
-            ParameterError: if files exist that were made otherwise.
+            ParameterError: if files exist that were made otherwise, or that a correction left unreadable.
         """
         path, folder = Path(input_path), Path(output_dir)
         files = self._files(path, folder)
@@ -125,14 +125,8 @@ class AnnotationRunner:
         content = find_kept(files, made)
         if content is None:
             return None
-        return AnnotationResult(
-            path,
-            labels_from_json(content),
-            detections_from_json(content),
-            files,
-            players_from_json(content),
-            is_kept=True,
-        )
+        earlier = labels_of_file(content, files["json"])
+        return AnnotationResult(path, earlier.labels, earlier.detections, files, earlier.players, is_kept=True)
 
     def _files(self, path: Path, folder: Path) -> dict[str, Path]:
         """Kind -> place of every file that is wanted."""

@@ -27,7 +27,8 @@ def require_whole(headers: MediaHeaders, what: str, read_seconds: float, process
 
     Sound may rightly end before the pictures do, and the other way round, but a file that was cut off ends early in all
     its streams. So a stream that ends early passes only if ffmpeg had nothing to complain about and the file's packets
-    go on to the promised end. Complaints about a file that reaches its end (damage in the middle) are logged and returned.
+    go on to the promised end. Complaints about a file that reaches its end (damage in the middle) are logged and
+    returned.
 
     Args:
         headers: what was promised.

@@ -16,6 +16,7 @@ import jinja2
 
 from av_sep.media import replace_when_complete
 from av_sep.types import Detection, VideoFrame
+from pipelines.annotation.reading import spelled_out
 from pipelines.look import EvenlySpread
 from vision.instrument_classifier import OTHER
 from vision.overlay import instrument_color
@@ -91,6 +92,8 @@ def _data(stems: Iterable[str], read: Reader) -> Iterator[str]:
     """One element of inert text for each video."""
     for stem in stems:
         annotation, pictures = (json.loads(read(f"{stem}{suffix}")) for suffix in (".json", ".review.json"))
+        # A person may have corrected it by hand since.
+        annotation = spelled_out(annotation, Path(f"{stem}.json"))
         names = [*annotation["label_vector"], OTHER]
         content = {
             "file": f"{stem}.json",

@@ -1,6 +1,7 @@
 """Annotation of many videos over processes and Beam: the files that one run after the other would have written."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -156,6 +157,62 @@ class TestGoingOn:
         done = invoke(*command, videos)
         assert done.stdout.splitlines()[-1] == f"page: {tmp_path / 'out' / 'review.html'}"
         assert (tmp_path / "out" / "review.html").read_text().count('class="video"') == 2
+
+
+class TestCorrectedByHand:
+    """Label files that a person changed with an editor before the same command is given again."""
+
+    @pytest.fixture
+    def again(self, videos, detector, tmp_path):
+        """Annotates two videos, changes the first one's file, annotates again."""
+
+        def run(change):
+            command = ("annotate", videos, "-o", tmp_path / "out", "--detector", detector, "--review", "--json")
+            assert invoke(*command).exit_code == 0
+            path = tmp_path / "out" / "one.json"
+            content = json.loads(path.read_text())
+            change(content)
+            path.write_text(json.dumps(content))
+            done = invoke(*command)
+            page = (tmp_path / "out" / "review.html").read_text()
+            shown = [json.loads(text.split("</script>")[0]) for text in re.split('class="video"[^>]*>', page)[1:]]
+            return done, json.loads(done.stdout), {video["file"]: video["annotation"] for video in shown}
+
+        return run
+
+    def test_names_may_be_written_as_everywhere(self, again):
+        def change(content):
+            content["instruments"] = ["Vc", "vn", "vn"]
+            content["num_players"] = {"vc": 1}
+            content["detections"][0]["instrument"] = "vc"
+
+        done, (one, two), shown = again(change)
+        assert done.exit_code == 0, done.stderr
+        assert one["instruments"] == ["violin", "cello"] and two["instruments"] == ["violin"]
+        assert one["kept"] and two["kept"]
+        corrected = shown["one.json"]
+        assert corrected["instruments"] == ["violin", "cello"] and corrected["num_players"] == {"cello": 1, "violin": 2}
+        assert corrected["detections"][0]["instrument"] == "cello"
+
+    @pytest.mark.parametrize(
+        "field, value, words",
+        [
+            ("players", None, "without players"),
+            ("checked", None, "without checked"),
+            ("instruments", ["vn", "chello"], "Did you mean 'cello'"),
+            ("instruments", 3, "not iterable"),
+            ("detections", [{"time_seconds": 0}], "without label_confidences"),
+            ("label_vector", [0.5], "one.json"),
+            ("label_vector", {"violin": "sure"}, "one.json"),
+        ],
+    )
+    def test_what_cannot_be_read_is_one_line_and_costs_the_other_video_nothing(self, again, field, value, words):
+        done, (one, two), shown = again(lambda content: content.update({field: value}) or value or content.pop(field))
+        assert done.exit_code == 2 and "unexpected" not in done.stderr
+        (line,) = done.stderr.splitlines()
+        assert "one.json" in line and words in line and "--overwrite" in line
+        assert one["error"] in line and two["instruments"] == ["violin"] and two["kept"]
+        assert list(shown) == ["two.json"]
 
 
 class TestRemoteFolders:
