@@ -24,7 +24,7 @@ class PrepareConfig:
         leave_out: names of tracks to leave out; the manifest says so.
         allow_problems: go on where tracks of the dataset cannot be used; the manifest lists them.
         taxonomy: of datasets that can be read by several; None for the dataset's own.
-        overwrite: replace what the output folder holds.
+        overwrite: replace what an earlier run made in the output folder; anything else in it stays.
     """
 
     split: str | None = None

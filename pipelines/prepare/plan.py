@@ -16,6 +16,9 @@ from av_sep.errors import MediaError, ParameterError
 from av_sep.instruments import Taxonomy
 from pipelines.prepare.config import PrepareConfig
 from pipelines.prepare.shards import ShardTask, Source
+from pipelines.prepare.source import FileState
+
+MADE_BY = "av-sep"
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Plan:
         splits: names of all splits of the dataset.
         unsolved: problems because of which a run would refuse.
         header: what the manifest says before any shard is made: dataset, settings, versions, what is left out.
-        fingerprint: of settings and source files; a run may go on only where it is the same.
+        fingerprint: of settings and states of the source files; a run may go on only where it is the same.
     """
 
     tasks: tuple[ShardTask, ...]
@@ -43,19 +46,19 @@ class Plan:
     fingerprint: str
 
 
-def make_plan(dataset: Dataset, config: PrepareConfig, source: Source, sizes: Mapping[str, int], output: str) -> Plan:
+def make_plan(dataset: Dataset, config: PrepareConfig, source: Source, state_of: FileState, output: str) -> Plan:
     """Plans the shards of a dataset.
 
     Args:
         dataset: its index.
         config: the settings.
         source: where its files are.
-        sizes: bytes of every file, by its name relative to the dataset's folder.
+        state_of: what tells whether one of its files has changed.
         output: path or URL of the output folder.
 
     Raises:
         ParameterError: for an unknown split or a track to leave out that does not exist.
-        MediaError: where no track is left.
+        MediaError: where no track is left, or a file cannot be looked at.
     """
     _require_known(dataset, config)
     split = next(iter(dataset.splits)) if config.split is None else config.split
@@ -76,7 +79,7 @@ def make_plan(dataset: Dataset, config: PrepareConfig, source: Source, sizes: Ma
         "because of problems": list(dataset.problems),
     }
     header = {
-        "made_by": "av-sep",
+        "made_by": MADE_BY,
         "av_sep_version": __version__,
         "schema_version": SCHEMA_VERSION,
         "dataset": dataset.name,
@@ -86,7 +89,7 @@ def make_plan(dataset: Dataset, config: PrepareConfig, source: Source, sizes: Ma
         "remarks": [*dataset.remarks, *_empty_sides(split, sides)],
         "left_out": left_out,
     }
-    fingerprint = _fingerprint(header, tasks, source, sizes)
+    fingerprint = _fingerprint(header, tasks, source, state_of)
     unsolved = tuple(unsolved_problems(dataset, config))
     description = describe_split(dataset, split)
     return Plan(tasks, spec, split, description, tuple(dataset.splits), unsolved, header, fingerprint)
@@ -165,10 +168,13 @@ def _settings(config: PrepareConfig) -> dict[str, Any]:
 
 
 def _fingerprint(
-    header: Mapping[str, Any], tasks: Sequence[ShardTask], source: Source, sizes: Mapping[str, int]
+    header: Mapping[str, Any], tasks: Sequence[ShardTask], source: Source, state_of: FileState
 ) -> str:
     tracks = [track for task in tasks for track in task.tracks]
-    files = [path.relative_to(source.root).as_posix() for track in tracks for path in track.files]
+    # The root stays out: a dataset may be moved.
+    files = [(path.relative_to(source.root).as_posix(), state_of(path)) for track in tracks for path in track.files]
+    # Instruments need not be in the files' names: a dataset's own words about itself may be corrected.
+    parts = [(track.name, [part.instrument for part in track.parts]) for track in tracks]
     shards = [(task.name, [track.name for track in task.tracks]) for task in tasks]
-    content = {"header": header, "shards": shards, "files": [(name, sizes.get(name)) for name in files]}
+    content = {"header": header, "shards": shards, "parts": parts, "files": files}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode("utf-8", "surrogateescape")).hexdigest()

@@ -1,17 +1,17 @@
 """The run: plan, resume, make shards, write the manifest."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from av_sep.datasets.track import is_about
+from av_sep.datasets.track import SPLITS, is_about
 from av_sep.errors import MediaError, ParameterError
 from pipelines.workers import Outcome, Workers, run_everywhere
 from pipelines.prepare.config import PrepareConfig
-from pipelines.prepare.plan import Plan, make_plan, require_usable
+from pipelines.prepare.plan import MADE_BY, Plan, make_plan, require_usable
 from pipelines.prepare.shards import WORK, ShardTask, make_shard
 from pipelines.prepare.source import open_source
 from pipelines.progress import Progress, silent
@@ -64,10 +64,10 @@ def prepare(
     configure_filesystems(workers.runner_options, [location, str(output)])
     target = open_folder(str(output))
     options = {} if config.taxonomy is None else {"taxonomy": config.taxonomy}
-    with open_source(dataset, location, **options) as (index, source, sizes):
+    with open_source(dataset, location, **options) as (index, source, state_of):
         if not dry_run:
             require_usable(index, config)
-        plan = make_plan(index, config, source, sizes, target.url)
+        plan = make_plan(index, config, source, state_of, target.url)
         if dry_run:
             return Prepared(target.url, None, plan)
         finished = _begin(target, plan, overwrite=config.overwrite)
@@ -83,23 +83,24 @@ def _begin(target: Folder, plan: Plan, *, overwrite: bool) -> set[str]:
     if isinstance(target, LocalFolder):
         make_folder(target.path / WORK) if not target.path.exists() else _require_folder(target)
     present = target.names()
+    earlier = {name: _read_own(target, name) for name in (MANIFEST, _PLAN) if name in present}
+    if not earlier and not all(map(_is_scrap, present)):
+        raise ParameterError(f"Expected an empty output folder or one of av-sep prepare. Received: {target.url}")
     if overwrite:
-        for name in present:
-            if _is_ours(name):
-                target.delete(name)
-        present = {}
-    if MANIFEST in present or _PLAN in present:
-        _require_same(target, plan, MANIFEST if MANIFEST in present else _PLAN)
-    elif present:
-        raise ParameterError(f"Expected an empty output folder or one of this dataset. Received: {target.url}")
+        present = _delete_earlier(target, plan, present, earlier)
+    elif earlier:
+        _require_same(target, plan, next(iter(earlier.values())))
     if MANIFEST in present:
-        _require_whole(target, present)
+        _require_whole(earlier[MANIFEST], present)
         _clear_work(target)
         return {task.name for task in plan.tasks}
-    for name in present:
-        if name.startswith(f"{WORK}/") and name.endswith(".part"):
-            target.delete(name)
-    target.write(_PLAN, json.dumps({**plan.header, "fingerprint": plan.fingerprint}).encode())
+    for name in filter(_is_scrap, present):
+        target.delete(name)
+    content = {**plan.header, "fingerprint": plan.fingerprint, "sides": _sides(plan, lambda task: {"file": task.name})}
+    target.write(_PLAN, json.dumps(content).encode())
+    if MANIFEST in earlier:
+        # Not before the new plan is there: whenever a run is killed, one of them says whose the folder is.
+        target.delete(MANIFEST)
     return {task.name for task in plan.tasks if _is_finished(task, target, present)}
 
 
@@ -108,17 +109,49 @@ def _require_folder(target: LocalFolder) -> None:
         raise ParameterError(f"Expected a folder for the output. Received: {target.url}")
 
 
-def _is_ours(name: str) -> bool:
-    return name == MANIFEST or name.startswith(f"{WORK}/") or ("/" not in name and name.endswith(".tfrecord"))
+def _is_scrap(name: str) -> bool:
+    """Whether a file is what a run leaves that is killed while it writes."""
+    return name.startswith(f"{WORK}/") and ".part" in PurePosixPath(name).suffixes
 
 
-def _require_same(target: Folder, plan: Plan, name: str) -> None:
+def _read_own(target: Folder, name: str) -> dict[str, Any]:
+    """What an earlier run wrote as its manifest or plan; many programs keep a file of such a name."""
     try:
         recorded = json.loads(target.read(name))
-        same = recorded.get("fingerprint") == plan.fingerprint
-    except (ValueError, AttributeError) as error:
-        raise ParameterError(f"Expected an output folder of av-sep prepare. Received: {target.url}/{name}") from error
-    if not same:
+        is_own = recorded["made_by"] == MADE_BY and isinstance(recorded["fingerprint"], str)
+        _shard_names(recorded)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        is_own = False
+    if not is_own:
+        raise ParameterError(
+            f"Expected an output folder of av-sep prepare. Received: {target.url}/{name}, which something else wrote"
+        )
+    return recorded
+
+
+def _shard_names(recorded: Mapping[str, Any]) -> set[str]:
+    return {shard["file"] for side in recorded["sides"].values() for shard in side["shards"]}
+
+
+def _delete_earlier(
+    target: Folder, plan: Plan, present: Mapping[str, int], earlier: Mapping[str, Mapping[str, Any]]
+) -> dict[str, int]:
+    """Deletes what earlier runs say that they made, but for their manifest and plan; returns what else is there."""
+    shards = {name for recorded in earlier.values() for name in _shard_names(recorded)}
+    own = {name for name in present if name in shards or name in earlier or name.startswith(f"{WORK}/")}
+    others = {name: num_bytes for name, num_bytes in present.items() if name not in own}
+    for task in plan.tasks:
+        if task.name in others:
+            raise ParameterError(
+                f"Expected no other file with the name of a shard; move it away. Received: {target.url}/{task.name}"
+            )
+    for name in sorted(own - set(earlier)):
+        target.delete(name)
+    return others
+
+
+def _require_same(target: Folder, plan: Plan, recorded: Mapping[str, Any]) -> None:
+    if recorded["fingerprint"] != plan.fingerprint:
         raise ParameterError(
             f"The output folder was begun with other {_differences(recorded, plan.header)}; add --overwrite to replace"
             f" it. Received: {target.url}"
@@ -131,12 +164,14 @@ def _differences(recorded: Mapping[str, Any], header: Mapping[str, Any]) -> str:
     old, new = recorded.get("settings", {}), wanted["settings"]
     settings = [f"{name} ({old.get(name)} then, {new[name]} now)" for name in new if old.get(name) != new[name]]
     others = [name for name in ("dataset", "split", "av_sep_version") if recorded.get(name) != wanted[name]]
-    return f"settings: {', '.join([*others, *settings])}" if others or settings else "files"
+    if others or settings:
+        return f"settings: {', '.join([*others, *settings])}"
+    return "files: names, instruments, sizes or times of change differ (cp -a copies a dataset with its times)"
 
 
-def _require_whole(target: Folder, present: Mapping[str, int]) -> None:
+def _require_whole(manifest: Mapping[str, Any], present: Mapping[str, int]) -> None:
     """Refuses a folder with a manifest that has lost some of its shards since."""
-    for side in json.loads(target.read(MANIFEST))["sides"].values():
+    for side in manifest["sides"].values():
         for shard in side["shards"]:
             if present.get(shard["file"]) != shard["num_bytes"]:
                 raise MediaError(
@@ -178,9 +213,7 @@ def _require_success(outcomes: Sequence[Outcome], tasks: Sequence[ShardTask]) ->
 
 def _complete(target: Folder, plan: Plan) -> dict[str, Any]:
     """Puts the entries together into the manifest; what was needed for resuming goes."""
-    sides: dict[str, Any] = {side: {"shards": []} for side in ("train", "validation", "test")}
-    for task in plan.tasks:
-        sides[task.side]["shards"].append(json.loads(target.read(task.entry_name)))
+    sides = _sides(plan, lambda task: json.loads(target.read(task.entry_name)))
     for side in sides.values():
         tracks = [track for shard in side["shards"] for track in shard["tracks"]]
         side["num_tracks"] = len(tracks)
@@ -191,6 +224,11 @@ def _complete(target: Folder, plan: Plan) -> dict[str, Any]:
     target.write(MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
     _clear_work(target)
     return manifest
+
+
+def _sides(plan: Plan, describe: Callable[[ShardTask], dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Shards by side, as plan and manifest list them."""
+    return {side: {"shards": [describe(task) for task in plan.tasks if task.side == side]} for side in SPLITS}
 
 
 def _clear_work(target: Folder) -> None:

@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +17,14 @@ import pytest
 import soundfile as sf
 
 from audio.records import RecordSpec, check_shard, read_records
+from av_sep.datasets.urmp import open_urmp
 from av_sep.errors import MediaError, ParameterError
 from pipelines.workers import Workers
 from pipelines.prepare import PictureConfig, PrepareConfig, prepare
-from pipelines.storage import RemoteFolder
+from pipelines.prepare.plan import Plan, make_plan
+from pipelines.prepare.shards import Source
+from pipelines.prepare.source import local_state
+from pipelines.storage import LocalFolder, RemoteFolder
 
 # The tree has few of URMP's 44 pieces, which is a problem that has to be allowed.
 NATIVE = {"sample_rate_hz": 48000, "split": "all_train", "allow_problems": True}
@@ -57,6 +63,24 @@ def records_of(folder: Path) -> dict[str, list]:
 def wav(tree: Path, piece: str, name: str) -> np.ndarray:
     waveform, _ = sf.read(next((tree / piece).glob(f"{name}*.wav")), dtype="float32", always_2d=True)
     return waveform
+
+
+def add_arrangements(tree: Path, piece: Path, count: int = 3) -> None:
+    """Copies of a piece of URMP under its own number and others, all of one title."""
+    number, title = piece.name.split("_")[:2]
+    for other in (number, *(str(100 * nth + int(number)) for nth in range(1, count))):
+        for file in piece.iterdir():
+            name = file.name.replace(f"{number}_{title}", f"{other}_{title}")
+            place = tree / piece.name.replace(number, other, 1) / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(file, place)
+
+
+def names_by_side(plan: Plan) -> dict[str, list[str]]:
+    names: dict[str, list[str]] = {}
+    for task in plan.tasks:
+        names.setdefault(task.side, []).extend(track.name for track in task.tracks)
+    return names
 
 
 @pytest.mark.parametrize("schema", ["compact", "published"])
@@ -112,10 +136,22 @@ def test_resampled_records_hold_the_resampled_sound(urmp_tree, tmp_path):
 
 
 def test_a_split_by_composition_keeps_compositions_apart(urmp_tree, tmp_path):
-    prepared = prepare("urmp", urmp_tree, tmp_path, PrepareConfig(split="authors"), dry_run=True)
-    sides = {task.side: [track.name[:2] for track in task.tracks] for task in prepared.plan.tasks}
-    assert sides["test"] == ["01", "13"]
-    assert prepared.plan.header["left_out"]["by the split"] == ["06_Entertainer_sax_sax"] or sides["train"]
+    tree = tmp_path / "tree"
+    for piece in urmp_tree.iterdir():
+        add_arrangements(tree, piece)
+    planned = prepare("urmp", tree, tmp_path / "out", PrepareConfig(split="composition"), dry_run=True)
+    names = names_by_side(planned.plan)
+    assert sorted(name for side in names.values() for name in side) == sorted(path.name for path in tree.iterdir())
+    titles = {side: {name.split("_")[1] for name in tracks} for side, tracks in names.items()}
+    assert len(titles) > 1 and all(one.isdisjoint(other) for one, other in combinations(titles.values(), 2))
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_authors_split_leaves_out_what_they_left_out(urmp_tree, tmp_path):
+    planned = prepare("urmp", urmp_tree, tmp_path, PrepareConfig(split="authors"), dry_run=True)
+    names = {side: {name[:2] for name in tracks} for side, tracks in names_by_side(planned.plan).items()}
+    assert names == {"train": {"03", "26"}, "test": {"01", "13"}}
+    assert planned.plan.header["left_out"]["by the split"] == ["06_Entertainer_sax_sax"]
     assert not list(tmp_path.iterdir())
 
 
@@ -137,7 +173,9 @@ def test_a_remote_dataset_is_fetched_and_gives_the_same_shards(prepared, urmp_tr
     (tmp_path / "out").mkdir()
     prepare("urmp", urmp_tree, tmp_path / "out", PrepareConfig(**NATIVE, tracks_per_shard=3))
     mine, theirs = contents(tmp_path / "out"), contents(prepared)
-    assert mine == theirs
+    assert mine.pop("manifest.json") and theirs.pop("manifest.json") and mine == theirs
+    # Remote files are known by their sizes alone, so that the fingerprint is another.
+    assert {**manifest_of(tmp_path / "out"), "fingerprint": ""} == {**manifest_of(prepared), "fingerprint": ""}
 
 
 def start(tree: Path, output: Path) -> subprocess.Popen:
@@ -177,10 +215,8 @@ def test_a_shard_without_its_entry_does_not_count(prepared, urmp_tree, tmp_path)
     prepare("urmp", urmp_tree, tmp_path / "whole", config)
     half = tmp_path / "half"
     shutil.copytree(tmp_path / "whole", half)
-    (half / "manifest.json").unlink()
     (half / ".prepare").mkdir()
-    plan = {"fingerprint": manifest_of(tmp_path / "whole")["fingerprint"]}
-    (half / ".prepare" / "plan.json").write_text(json.dumps(plan))
+    (half / "manifest.json").rename(half / ".prepare" / "plan.json")
     for shard in half.glob("*.tfrecord"):
         shard.write_bytes(b"torn")
     assert prepare("urmp", urmp_tree, half, config).num_resumed == 0
@@ -205,13 +241,129 @@ def test_other_settings_or_changed_files_are_refused(prepared, urmp_tree, tmp_pa
         prepare("urmp", tmp_path / "tree", tmp_path / "out", PrepareConfig(**NATIVE, tracks_per_shard=3))
 
 
+@pytest.mark.parametrize(("linked", "num_samples"), [(False, None), (True, None), (True, 1000)])
+def test_a_file_that_was_written_again_is_noticed(prepared, urmp_tree, tmp_path, linked, num_samples):
+    """At the same length, and in a folder that the dataset only links to."""
+    shutil.copytree(prepared, tmp_path / "out")
+    shutil.copytree(urmp_tree, tmp_path / "tree")
+    piece = tmp_path / "tree" / "01_Jupiter_vn_vc"
+    if linked:
+        piece.symlink_to(piece.rename(tmp_path / "elsewhere"))
+    config = PrepareConfig(**NATIVE, tracks_per_shard=3)
+    # Moved or linked to, its times as they were: nothing is made again.
+    assert prepare("urmp", tmp_path / "tree", tmp_path / "out", config).num_resumed == 2
+    part = next(piece.glob("AuSep_1*"))
+    sf.write(part, np.zeros(num_samples or sf.info(part).frames), 48000, subtype="PCM_16")
+    with pytest.raises(ParameterError, match="begun with other files: .*times of change.*add --overwrite"):
+        prepare("urmp", tmp_path / "tree", tmp_path / "out", config)
+
+
+def test_an_instrument_that_was_corrected_makes_another_dataset(urmp_tree, tmp_path):
+    """Some datasets say in a file of their own what a part is."""
+    dataset = open_urmp(urmp_tree)
+    first, *rest = dataset.tracks
+    part = replace(first.parts[0], instrument="viola")
+    corrected = replace(dataset, tracks=(replace(first, parts=(part, *first.parts[1:])), *rest))
+    one, other, again = (
+        make_plan(index, PrepareConfig(**NATIVE), Source(urmp_tree), local_state, str(tmp_path)).fingerprint
+        for index in (dataset, corrected, open_urmp(urmp_tree))
+    )
+    assert one == again != other
+
+
 def test_overwrite_replaces_only_what_prepare_made(prepared, urmp_tree, tmp_path):
     shutil.copytree(prepared, tmp_path / "out")
-    (tmp_path / "out" / "notes.txt").write_text("mine")
+    mine = [tmp_path / "out" / name for name in ("notes.txt", "mine.tfrecord", "other/manifest.json")]
+    for path in mine:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
     config = PrepareConfig(split="all_train", tracks_per_shard=1, overwrite=True, allow_problems=True)
     prepare("urmp", urmp_tree, tmp_path / "out", config)
-    assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
-    assert len(list((tmp_path / "out").glob("*.tfrecord"))) == 5
+    assert all(path.read_text() == "mine" for path in mine)
+    assert sorted(path.name for path in (tmp_path / "out").glob("train*")) == [
+        f"train-{number:05d}-of-00005.tfrecord" for number in range(5)
+    ]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("manifest.json", '{"mine": 1}'),
+        ("manifest.json", '{"made_by": "me", "fingerprint": "12", "sides": {}}'),
+        ("manifest.json", '{"made_by": "av-sep", "fingerprint": "12"}'),
+        ("manifest.json", "[1]"),
+        ("manifest.json", "no JSON"),
+        (".prepare/plan.json", '{"mine": 1}'),
+        ("notes.txt", "mine"),
+    ],
+)
+def test_what_something_else_wrote_is_refused_and_left_alone(urmp_tree, tmp_path, name, content, overwrite):
+    for path, text in ((tmp_path / "mine.tfrecord", "mine"), (tmp_path / name, content)):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    before = contents(tmp_path)
+    with pytest.raises(ParameterError, match="output folder") as told:
+        prepare("urmp", urmp_tree, tmp_path, PrepareConfig(**NATIVE, overwrite=overwrite))
+    assert "--overwrite" not in str(told.value) and len(str(told.value).splitlines()) == 1
+    assert contents(tmp_path) == before
+
+
+def test_a_file_of_somebody_else_is_not_overwritten_by_a_shard_of_its_name(prepared, urmp_tree, tmp_path):
+    shutil.copytree(prepared, tmp_path / "out")
+    (tmp_path / "out" / "train-00002-of-00005.tfrecord").write_text("mine")
+    before = contents(tmp_path / "out")
+    with pytest.raises(ParameterError, match="move it away.*train-00002-of-00005"):
+        prepare("urmp", urmp_tree, tmp_path / "out", PrepareConfig(**NATIVE, tracks_per_shard=1, overwrite=True))
+    assert contents(tmp_path / "out") == before
+
+
+def test_overwrite_replaces_a_run_that_was_killed(prepared, urmp_tree, tmp_path):
+    output = tmp_path / "out"
+    process = start(urmp_tree, output)
+    wait_for_a_shard(output, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    # What a run leaves that is killed between a shard and its entry.
+    next(output.glob(".prepare/*.tfrecord.json")).unlink()
+    (output / "mine.tfrecord").write_text("mine")
+    prepare("urmp", urmp_tree, output, PrepareConfig(**NATIVE, tracks_per_shard=3, overwrite=True))
+    assert (output / "mine.tfrecord").read_text() == "mine"
+    (output / "mine.tfrecord").unlink()
+    assert contents(output) == contents(prepared)
+
+
+def test_a_run_that_is_killed_while_it_deletes_can_be_run_again(prepared, urmp_tree, tmp_path, monkeypatch):
+    """After any of its deletions; what is there afterwards is as if it had never happened."""
+    config = PrepareConfig(**NATIVE, tracks_per_shard=3, overwrite=True)
+    delete = LocalFolder.delete
+
+    class Killed(BaseException):
+        pass
+
+    for last in range(3):
+        output, calls = tmp_path / str(last), iter(range(100))
+        shutil.copytree(prepared, output)
+        (output / "notes.txt").write_text("mine")
+
+        def killed(folder, name):
+            delete(folder, name)
+            if next(calls) == last:
+                raise Killed
+
+        with monkeypatch.context() as patched, pytest.raises(Killed):
+            patched.setattr(LocalFolder, "delete", killed)
+            prepare("urmp", urmp_tree, output, config)
+        prepare("urmp", urmp_tree, output, config)
+        (output / "notes.txt").unlink()
+        assert contents(output) == contents(prepared)
+
+
+def test_a_run_that_was_killed_before_its_plan_was_whole_goes_on(prepared, urmp_tree, tmp_path):
+    (tmp_path / ".prepare").mkdir()
+    (tmp_path / ".prepare" / ".0011223344556677.part.json").write_text('{"made_')
+    prepare("urmp", urmp_tree, tmp_path, PrepareConfig(**NATIVE, tracks_per_shard=3))
+    assert contents(tmp_path) == contents(prepared)
 
 
 def test_a_lost_shard_of_a_finished_output_is_noticed(prepared, urmp_tree, tmp_path):
