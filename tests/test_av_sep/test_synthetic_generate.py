@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -220,6 +221,15 @@ def test_a_folder_with_something_else_is_left_alone(made, tmp_path):
     with pytest.raises(ParameterError, match="holds something else"):
         generate(made[0], tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["holiday.jpg"]
+
+
+@pytest.mark.parametrize("name", ["0001 old copy", "0002old_copy", "0003", "2024-05 takes", "²²²²_squares"])
+def test_folders_beside_the_pieces_are_not_taken_for_pieces(made, tmp_path, name):
+    config, root, _ = made
+    shutil.copytree(root, tmp_path / "dataset")
+    (tmp_path / "dataset" / name).mkdir()
+    folders = generate(config, tmp_path / "dataset")
+    assert [folder.name for folder in folders] == [folder.name for folder in made[2]]
 
 
 def test_a_piece_appears_complete_or_not_at_all(made, tmp_path, monkeypatch):

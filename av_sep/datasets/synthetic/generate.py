@@ -7,6 +7,7 @@ processes, and a run that was stopped goes on where it ended. A folder bears a p
 import json
 import multiprocessing
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -34,6 +35,7 @@ from av_sep.media.files import cannot_write, replace_when_complete, shown
 INDEX_NAME = "dataset.json"
 # Raised when the same configuration would give other bytes than before, so that no dataset is half old and half new.
 RECIPE_VERSION = 1
+_PIECE_FOLDER = re.compile(r"(\d{4,})_.+")
 _LEAD_IN_SECONDS = (0.3, 0.8)
 _LEAD_OUT_SECONDS = 1.0
 # Streams of chance; each has its own, so that leaving out the film, say, changes nothing else.
@@ -169,8 +171,8 @@ def _made(
 
 def _finished(root: Path) -> dict[int, Path]:
     """Index -> folder of the pieces that are there."""
-    folders = (path for path in sorted(root.iterdir()) if path.is_dir() and path.name[:4].isdigit())
-    return {int(path.name.split("_")[0]) - 1: path for path in folders}
+    named = ((_PIECE_FOLDER.fullmatch(path.name), path) for path in sorted(root.iterdir()) if path.is_dir())
+    return {int(match[1]) - 1: path for match, path in named if match}
 
 
 def _description(config: SyntheticConfig) -> dict[str, object]:
