@@ -4,7 +4,8 @@
     python benchmarks/add_ensembles.py BANK PIECES [PIECES …]
 
 The pieces stand one after the other on one time axis; each instrument's line `train/<instrument>/ensembles.npy` holds
-its parts and is exactly silent where it has none. See `MixingConfig.related_probability`.
+its parts and is exactly silent where it has none. See `MixingConfig.related_probability`. A bank takes pieces once, all
+in one call, because others could not join their time axis.
 """
 
 import json
@@ -23,6 +24,7 @@ from av_sep.datasets.urmp import open_urmp
 @click.argument("pieces", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
 def main(bank: Path, pieces: tuple[Path, ...]) -> None:
     """Add ensembles in URMP's layout to the training side of BANK."""
+    _require_none(bank)
     content = json.loads((bank / "bank.json").read_text())
     rate_hz = content["sample_rate_hz"]
     parts: list[tuple[str, int, np.ndarray]] = []
@@ -38,6 +40,16 @@ def main(bank: Path, pieces: tuple[Path, ...]) -> None:
         content["files"].append(save_line(bank, "train", instrument, ENSEMBLES, line, rate_hz))
     (bank / "bank.json").write_text(json.dumps(content, indent=1) + "\n")
     click.echo(f"{num_samples / rate_hz / 60:.1f} minutes of {len(parts)} parts")
+
+
+def _require_none(bank: Path) -> None:
+    """Refuses a bank with ensembles: lines of instruments that these pieces lack would stay on another time axis."""
+    earlier = sorted((bank / "train").glob(f"*/{ENSEMBLES}.npy"))
+    if earlier:
+        raise click.ClickException(
+            "Expected a bank without ensembles; name all pieces in one call, on a new copy of the bank."
+            f" Received: {earlier[0]}{f' and {len(earlier) - 1} more' if earlier[1:] else ''}"
+        )
 
 
 if __name__ == "__main__":

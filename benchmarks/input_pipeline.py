@@ -25,6 +25,7 @@ from audio.records.prepared import list_shards
 from audio.wave_unet import WaveUNet
 from av_sep.instruments import URMP_13
 from pipelines.configs.conditioned_small import conditioned_small
+from pipelines.distribution import PRECISIONS
 
 RATE_HZ = 16000
 CHANGES = {
@@ -90,7 +91,7 @@ def measure(location: str, batch_size: int, segment_samples: int, seconds: float
     names = tuple(recipe.model["source_names"])
     abbreviations = tuple(instrument.abbreviation for instrument in URMP_13.instruments)
     spec = list_shards(location).spec or RecordSpec("compact", names, abbreviations, RATE_HZ)
-    keras.config.set_dtype_policy(recipe.precision)
+    keras.config.set_dtype_policy(PRECISIONS[recipe.precision])
     network = WaveUNet(**{**recipe.model, "source_names": spec.source_names, "num_channels": spec.num_channels})
     network.compile(optimizer="adam", loss=NegativeSNR(), jit_compile=False)
     step_rate = None

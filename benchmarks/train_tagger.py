@@ -14,8 +14,11 @@ import json
 import multiprocessing
 import os
 import time
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from queue import Full
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -35,9 +38,8 @@ CALIBRATION_SEED = 1_000_003
 CALIBRATION_BATCHES = 60
 CALIBRATION_PLAYERS = 150
 PLAYERS = 1800  # of every instrument: 2.3 GB for 13
-QUEUE_LENGTH = 8
+BATCHES_AHEAD = 8
 NO_CANDIDATE = -1.0
-SETTINGS = ("steps", "seed", "leave_out")
 
 
 def make_network():
@@ -58,29 +60,49 @@ def split_names(text: str) -> frozenset[str]:
     return frozenset(filter(None, text.split(",")))
 
 
-def _produce(queue, bank_dir: Path, leave_out: frozenset[str], seed: int, first: int, last: int, samples: int) -> None:
-    config, parent = WindowConfig(samples), multiprocessing.parent_process()
+def _produce(writer, bank_dir: Path, leave_out: frozenset[str], seed: int, first: int, last: int, samples: int) -> None:
+    config = WindowConfig(samples)
     pool = draw_pool(open_sources(bank_dir, leave_out=leave_out), config, seed=seed, num_players=PLAYERS)
-    for index in range(first, last):
-        batch = make_windows(pool, URMP_13, config, seed=seed, index=index, batch_size=BATCH_SIZE)
-        while parent is not None and parent.is_alive():
-            try:
-                queue.put(batch, timeout=5)
-                break
-            except Full:
-                continue
+    make = partial(make_windows, pool, URMP_13, config, seed=seed, batch_size=BATCH_SIZE)
+    waiting: deque[Future] = deque()
+    # The pipe is broken where the training ended first.
+    with ThreadPoolExecutor(1) as maker, suppress(BrokenPipeError):
+        for index in range(first, last):
+            waiting.append(maker.submit(make, index=index))
+            if len(waiting) > BATCHES_AHEAD:
+                writer.send(waiting.popleft().result())
+        for batch in waiting:
+            writer.send(batch.result())
 
 
 def batches(bank_dir: Path, leave_out: frozenset[str], seed: int, first: int, last: int, num_samples: int):
-    """Batches `first` to `last` of a run, made by another process."""
+    """Batches `first` to `last` of a run, made by another process.
+
+    Raises:
+        click.ClickException: where that process ends, or is ended, before it has made all of them.
+    """
     context = multiprocessing.get_context("spawn")
-    queue = context.Queue(QUEUE_LENGTH)
-    arguments = (queue, bank_dir, leave_out, seed, first, last, num_samples)
+    # Not a queue: that one waits for ever for the rest of a batch whose sender was killed; a pipe tells its end.
+    reader, writer = context.Pipe(duplex=False)
+    arguments = (writer, bank_dir, leave_out, seed, first, last, num_samples)
     worker = context.Process(target=_produce, args=arguments, daemon=True)
     worker.start()
+    # The worker's is the only one left, so that the pipe ends with it.
+    writer.close()
     for _ in range(first, last):
-        yield queue.get()
+        yield _receive(reader, worker)
     worker.join()
+
+
+def _receive(reader, worker):
+    try:
+        return reader.recv()
+    except (EOFError, OSError):
+        worker.join()
+    raise click.ClickException(
+        f"Expected batches. Received: the end of the process that makes them, exit status {worker.exitcode}; what it"
+        " said is above"
+    )
 
 
 def _compile(network, steps: int, peak_rate: float) -> None:

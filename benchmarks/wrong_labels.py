@@ -14,18 +14,13 @@ import numpy as np
 import pandas as pd
 from score_models import RATE_HZ, Example, make_examples, make_parser, read_data
 
-from audio.metrics import si_sdr
+from audio.metrics import level_below_mixture_db, si_sdr
 from audio.models import load_model, make_separator
 from audio.tagger import StreamTagger, load_tagger
 from av_sep.instruments import URMP_13
 from pipelines.rests import should_gate_rests
 
 QUIET_DB = 30.0
-
-
-def level_below_db(stem: np.ndarray, mixture: np.ndarray) -> float:
-    """Energy of the mixture over that of a stem, dB; both `[time, channels]`."""
-    return float(10 * np.log10(np.sum(mixture**2) / max(np.sum(stem**2), 1e-20)))
 
 
 def score(example: Example, separator, extra: str, tagger: StreamTagger | None) -> Iterator[dict]:
@@ -43,7 +38,7 @@ def score(example: Example, separator, extra: str, tagger: StreamTagger | None) 
         return separator.separate(mixture, vector, RATE_HZ, activity=activity)
 
     right, too_many = separate(labels), separate(wrong)
-    below_db = level_below_db(too_many[names.index(extra)], mixture)
+    below_db = level_below_mixture_db(mixture, too_many[names.index(extra)])
     for name, reference in zip(example.names, example.references, strict=True):
         slot = names.index(name)
         lost = si_sdr(reference, right[slot]) - si_sdr(reference, too_many[slot])

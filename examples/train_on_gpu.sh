@@ -15,7 +15,7 @@
 # OUT       gets <recipe>/{best,last}.keras, history.csv, config.json, and logs
 # MINUTES   for each recipe: a short run measures the speed, then as many steps are planned as fit, so that the learning
 #           rate falls to its end within the time
-# STEPS     instead of MINUTES: so many steps for each recipe
+# STEPS     instead of MINUTES: about so many steps for each recipe, a whole number of epochs
 # SETTINGS  further settings for all recipes, e.g. "batch_size=32 precision=bfloat16"
 # GROUP     steps per call of the device (10)
 # CHECKPOINT_MINUTES  between checkpoints (3)

@@ -151,17 +151,21 @@ def test_rendered_file_keeps_the_bank_format(bank_script, notes_folder, tmp_path
     assert not np.array_equal(np.load(tmp_path / "other" / "train" / "oboe" / "large.npy")[:8000], stored[:8000])
 
 
-def test_pieces_join_a_bank_on_one_time_axis(tmp_path):
-    bank, pieces = tmp_path / "bank", tmp_path / "pieces"
-    parts = {"0001_One_vn_vc": {"vn": [1000], "vc": [2000]}, "0002_Two_vn_vn": {"vn": [4000, 300]}}
+def write_pieces(root, parts):
+    """Pieces in URMP's layout, 800 samples long: folder's name -> instrument -> constant levels of its players."""
     for folder, instruments in parts.items():
-        (pieces / folder).mkdir(parents=True)
+        (root / folder).mkdir(parents=True)
         number, title = folder.split("_")[:2]
         levels = [(name, level) for name, several in instruments.items() for level in several]
         for i, (name, level) in enumerate(levels, start=1):
             sound = np.full(800, level, np.int16)
-            sf.write(pieces / folder / f"AuSep_{i}_{name}_{number}_{title}.wav", sound, 8000)
-        sf.write(pieces / folder / f"AuMix_{folder}.wav", np.zeros(800, np.int16), 8000)
+            sf.write(root / folder / f"AuSep_{i}_{name}_{number}_{title}.wav", sound, 8000)
+        sf.write(root / folder / f"AuMix_{folder}.wav", np.zeros(800, np.int16), 8000)
+
+
+def test_pieces_join_a_bank_on_one_time_axis(tmp_path):
+    bank, pieces = tmp_path / "bank", tmp_path / "pieces"
+    write_pieces(pieces, {"0001_One_vn_vc": {"vn": [1000], "vc": [2000]}, "0002_Two_vn_vn": {"vn": [4000, 300]}})
     (bank / "train" / "violin").mkdir(parents=True)
     np.save(bank / "train" / "violin" / "solo.npy", np.ones(50, np.int16))
     (bank / "bank.json").write_text(json.dumps({"sample_rate_hz": 8000, "files": []}))
@@ -179,3 +183,19 @@ def test_pieces_join_a_bank_on_one_time_axis(tmp_path):
     assert {(entry["instrument"], entry["source"], entry["seconds"]) for entry in listed} == {
         ("violin", ENSEMBLES, 0.2), ("cello", ENSEMBLES, 0.2)
     }  # fmt: skip
+
+
+def test_pieces_do_not_join_others_on_another_time_axis(tmp_path):
+    """The cello of the first run would seem to play with the flute of the second."""
+    bank = tmp_path / "bank"
+    write_pieces(tmp_path / "first", {"0001_One_vn_vc": {"vn": [1000], "vc": [2000]}})
+    write_pieces(tmp_path / "second", {"0001_Two_vn_fl": {"vn": [3000], "fl": [4000]}})
+    bank.mkdir()
+    (bank / "bank.json").write_text(json.dumps({"sample_rate_hz": 8000, "files": []}))
+    script = load_script(SCRIPT.with_name("add_ensembles.py"))
+    assert CliRunner().invoke(script.main, [str(bank), str(tmp_path / "first")]).exit_code == 0
+    before = {path: path.read_bytes() for path in bank.rglob("*.*")}
+    done = CliRunner().invoke(script.main, [str(bank), str(tmp_path / "second")])
+    assert done.exit_code == 1 and len(done.stderr.strip().splitlines()) == 1
+    assert "Expected a bank without ensembles" in done.stderr and "cello/ensembles.npy and 1 more" in done.stderr
+    assert {path: path.read_bytes() for path in bank.rglob("*.*")} == before
