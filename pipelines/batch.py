@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 from av_sep.errors import MediaError, ParameterError
 from av_sep.media import find_media
+from pipelines.error_lines import is_users
 from pipelines.staging import is_result
 
 Result = TypeVar("Result")
@@ -29,7 +30,7 @@ class Failure:
     @property
     def is_users(self) -> bool:
         """Whether the user can mend it (a file or an argument) rather than we."""
-        return isinstance(self.error, (MediaError, ParameterError))
+        return is_users(self.error)
 
 
 @dataclass(frozen=True, eq=False)

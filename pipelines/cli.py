@@ -8,7 +8,6 @@ import json
 import signal
 import sys
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,8 @@ from av_sep.errors import MediaError
 from pipelines.cli_annotate import annotate
 from pipelines.cli_errors import OTHER_FAILURE, USER_MISTAKE, one_line, one_line_errors, prefixed
 from pipelines.cli_evaluate import evaluate
+from pipelines.cli_options import DETECTORS, debug_option, fps_option, json_option, quiet_option, threshold_option
+from pipelines.cli_output import say
 from pipelines.cli_prepare import prepare
 from pipelines.cli_train import export, recipes, train
 from pipelines.cli_paths import PATH
@@ -27,26 +28,6 @@ from pipelines.quiet import replace_closed_streams, silence_native_libraries
 
 if TYPE_CHECKING:
     from pipelines.batch import BatchOutcome
-
-
-DETECTORS = "embedded, hub:<handle or folder>, labels:<file>, several with commas, or a joint model's .keras file"
-
-
-def _shared_options(command: Callable) -> Callable:
-    options = [
-        click.option(
-            "--threshold", type=click.FloatRange(0, 1),
-            help="Confidence that an instrument must reach to be seen.  [default: 0.4]",
-        ),
-        click.option("--fps", default=1.0, show_default=True, help="Pictures looked at per second of video."),
-        click.option("--overwrite", is_flag=True, help="Replace an earlier result."),
-        click.option("--quiet", is_flag=True, help="Print nothing but errors."),
-        click.option("--json", "as_json", is_flag=True, help="Print the results as JSON."),
-        click.option("--debug", is_flag=True, help="Show the traceback of an error."),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -96,7 +77,12 @@ def run() -> None:
     help="Write what the estimates leave of the recording, instead of sharing it among them.",
 )
 @click.option("--dry-run", is_flag=True, help="Look and say what would be written.")
-@_shared_options
+@threshold_option
+@fps_option
+@click.option("--overwrite", is_flag=True, help="Replace an earlier result.")
+@quiet_option
+@json_option
+@debug_option
 def separate(inputs, output_dir, instruments, quiet, as_json, debug, **options) -> None:
     """Separate performance videos (sound files with --instruments or --labels audio) into one stem per instrument.
 
@@ -107,7 +93,6 @@ def separate(inputs, output_dir, instruments, quiet, as_json, debug, **options) 
     settings = {
         "bit_depth": int(options.pop("bit_depth")),
         "sample_rate_hz": options.pop("sample_rate"),
-        "frames_per_second": options.pop("fps"),
         **options,
     }
 
@@ -144,13 +129,13 @@ def _run_all(inputs, output_dir, make_runner, describe, *, quiet: bool, as_json:
             with TerminalProgress(path.name, shown=not quiet and sys.stderr.isatty()) as bar:
                 result = runner.run(path, output_dir, bar)
             if not quiet and not as_json:
-                click.echo(describe(result))
+                say(describe(result))
             return result
 
         outcome = run_batch(paths, run_one)
         if as_json:
             failed = [{"input": str(f.input_path), "error": one_line(f.error)} for f in outcome.failures]
-            click.echo(json.dumps([*map(_as_json, outcome.results), *failed], indent=2))
+            say(json.dumps([*map(_as_json, outcome.results), *failed], indent=2))
         _report_failures(outcome, len(paths), debug=debug)
 
     one_line_errors(run, debug=debug)
@@ -160,12 +145,12 @@ def _report_failures(outcome: "BatchOutcome", num_inputs: int, *, debug: bool) -
     if not outcome.failures:
         return
     if num_inputs > 1:
-        click.echo(f"{len(outcome.failures)} of {num_inputs} inputs failed:", err=True)
+        say(f"{len(outcome.failures)} of {num_inputs} inputs failed:", err=True)
     for failure in outcome.failures:
         one_of_many = f"{failure.input_path}: {one_line(failure.error)}"
-        click.echo(one_of_many if num_inputs > 1 else prefixed(failure.error), err=True)
+        say(one_of_many if num_inputs > 1 else prefixed(failure.error), err=True)
         if debug:
-            click.echo("".join(traceback.format_exception(failure.error)), err=True)
+            say("".join(traceback.format_exception(failure.error)), err=True)
     sys.exit(USER_MISTAKE if all(failure.is_users for failure in outcome.failures) else OTHER_FAILURE)
 
 

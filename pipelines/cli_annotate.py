@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipelines.cli_errors import OTHER_FAILURE, USER_MISTAKE, one_line_errors
+from pipelines.cli_options import DETECTORS, debug_option, json_option, quiet_option, threshold_option
+from pipelines.cli_output import say
 from pipelines.cli_paths import LOCATION
 from pipelines.cli_workers import make_workers, worker_options
 from pipelines.progress import TerminalProgress
@@ -15,8 +17,6 @@ if TYPE_CHECKING:
     from pipelines.annotate_many import AnnotationTask
     from pipelines.workers import Outcome, Workers
 
-_DETECTORS = "embedded, hub:<handle or folder>, labels:<file>, several with commas, or a joint model's .keras file."
-_THRESHOLD_HELP = "Confidence that an instrument must reach to be seen.  [default: 0.4]"
 _LABELS_HELP = "Who says what plays: eyes, or eyes and ears."
 _FORMATS_HELP = "Which label files to write: any of json,csv,coco,jams."
 
@@ -24,8 +24,8 @@ _FORMATS_HELP = "Which label files to write: any of json,csv,coco,jams."
 @click.command(short_help="Labels, boxes and times of instruments in videos.")
 @click.argument("inputs", nargs=-1, required=True, type=LOCATION)
 @click.option("-o", "--output", "output_dir", default="labels", show_default=True, type=LOCATION, help="Folder or URL.")
-@click.option("--detector", default="embedded", show_default=True, help=_DETECTORS)
-@click.option("--threshold", type=click.FloatRange(0, 1), help=_THRESHOLD_HELP)
+@click.option("--detector", default="embedded", show_default=True, help=f"{DETECTORS}.")
+@threshold_option
 @click.option("--fps", "frames_per_second", default=1.0, show_default=True, help="Pictures taken per second of video.")
 @click.option("--labels", default="video", show_default=True, type=click.Choice(["video", "both"]), help=_LABELS_HELP)
 @click.option("--scenes", is_flag=True, help="Pass over pictures that look almost like the one before.")
@@ -35,9 +35,9 @@ _FORMATS_HELP = "Which label files to write: any of json,csv,coco,jams."
 @click.option("--overlay-video", is_flag=True, help="Also write a film of the pictures taken, with boxes and names.")
 @click.option("--review", is_flag=True, help="Also write a page on which a person corrects the labels.")
 @click.option("--overwrite", is_flag=True, help="Make everything anew, whatever made the existing files.")
-@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
-@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@quiet_option
+@json_option
+@debug_option
 @worker_options(1)
 def annotate(
     inputs, output_dir, formats, quiet, as_json, debug, processes, runner, runner_options, **settings
@@ -61,7 +61,8 @@ def annotate(
         if settings["review"]:
             pages = write_review(tasks, outcomes)
             if not quiet and not as_json:
-                click.echo("".join(f"page: {page}\n" for page in pages), nl=False)
+                for page in pages:
+                    say(f"page: {page}")
         _exit_for([outcome for outcome in outcomes if outcome.error], debug=debug)
 
     one_line_errors(run, debug=debug)
@@ -111,19 +112,19 @@ def _print_results(
     """What came of the videos, as JSON or as lines; errors always."""
     results = [o.value or {"input": tasks[o.index].location, "error": o.error} for o in outcomes]
     if as_json:
-        click.echo(json.dumps(results, indent=2))
+        say(json.dumps(results, indent=2))
     for result in results:
         if "error" in result:
             name = "av-sep" if len(results) == 1 else result["input"]
-            click.echo(f"{name}: {result['error']}", err=True)
+            say(f"{name}: {result['error']}", err=True)
         elif not quiet and not as_json:
             found = ", ".join(f"{name} {result['label_vector'][name]:.2f}" for name in result["instruments"])
             kept = " (finished earlier)" if result["kept"] else ""
-            click.echo(f"{result['input']}: {found or 'no instrument above the threshold'}{kept}")
+            say(f"{result['input']}: {found or 'no instrument above the threshold'}{kept}")
 
 
 def _exit_for(failures: "list[Outcome]", *, debug: bool) -> None:
     if debug:
-        click.echo("".join(failure.details or "" for failure in failures), err=True)
+        say("".join(failure.details or "" for failure in failures), err=True)
     if failures:
         sys.exit(USER_MISTAKE if all(failure.is_users for failure in failures) else OTHER_FAILURE)

@@ -1,14 +1,13 @@
 """How the command line fails: one line and an exit code.
 
-Exit codes: 0 done, 2 something the user can mend (a file, an argument), 1 anything else, 130 interrupted.
+Exit codes: 0 done, 2 something the user can mend (a file, an argument, a permission), 1 anything else, 130 interrupted.
 """
 
 import sys
 from collections.abc import Callable
 
-import click
-
-from av_sep.errors import MediaError, ParameterError
+from pipelines.cli_output import say
+from pipelines.error_lines import error_line, is_users
 
 USER_MISTAKE, OTHER_FAILURE, INTERRUPTED = 2, 1, 130
 
@@ -17,19 +16,14 @@ def one_line_errors(run: Callable[[], None], *, debug: bool) -> None:
     """Runs a command; an error becomes one line and an exit code, unless the traceback is asked for."""
     try:
         run()
-    except (MediaError, ParameterError) as error:
-        if debug:
-            raise
-        click.echo(prefixed(error), err=True)
-        sys.exit(USER_MISTAKE)
     except KeyboardInterrupt:
-        click.echo("Interrupted; what was finished stays, nothing half-finished does.", err=True)
+        say("Interrupted; what was finished stays, nothing half-finished does.", err=True)
         sys.exit(INTERRUPTED)
     except Exception as error:  # noqa: BLE001 - the last line of defence: the user sees one line, --debug the rest
         if debug:
             raise
-        click.echo(prefixed(error), err=True)
-        sys.exit(OTHER_FAILURE)
+        say(prefixed(error), err=True)
+        sys.exit(USER_MISTAKE if is_users(error) else OTHER_FAILURE)
 
 
 def prefixed(error: Exception) -> str:
@@ -37,7 +31,4 @@ def prefixed(error: Exception) -> str:
 
 
 def one_line(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, (MediaError, ParameterError)):
-        return text
-    return f"unexpected {type(error).__name__}: {text} (run again with --debug to see where)"
+    return error_line(error) if is_users(error) else f"{error_line(error)} (run again with --debug to see where)"

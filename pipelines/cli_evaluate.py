@@ -9,6 +9,8 @@ import click
 
 from av_sep.errors import MediaError, ParameterError
 from pipelines.cli_errors import one_line_errors
+from pipelines.cli_options import DETECTORS, debug_option, fps_option, quiet_option, threshold_option
+from pipelines.cli_output import say
 from pipelines.cli_paths import LOCATION, PATH
 from pipelines.cli_workers import make_workers, worker_options
 from pipelines.progress import TerminalProgress
@@ -16,6 +18,7 @@ from pipelines.progress import TerminalProgress
 if TYPE_CHECKING:
     from pipelines.evaluate import Evaluation
 
+_DETECTOR_HELP = f"Whose eyes --labels detected means: {DETECTORS}."
 _HEADLINE = ("si_sdr_improvement", "sdr_v4", "sdr_v3_segment")
 
 
@@ -34,19 +37,19 @@ _HEADLINE = ("si_sdr_improvement", "sdr_v4", "sdr_v3_segment")
 @click.option("--sample-rate", "sample_rate_hz", default=22050, show_default=True, help="At which all is scored, Hz.")
 @click.option("--channels", "num_channels", default=1, show_default=True, type=click.IntRange(1, 2))
 @click.option("--metrics", "segment_metrics", default="v3_segment,v4", show_default=True, help="Beside SI-SDR and SDR.")
-@click.option("--detector", default="embedded", show_default=True, help="Whose eyes --labels detected means.")
+@click.option("--detector", default="embedded", show_default=True, help=_DETECTOR_HELP)
 @click.option("--witnesses", type=click.Choice(["video", "both"]), help="Who detects labels.  [default: both]")
 @click.option("--gate-rests/--no-gate-rests", default=True, help="As in separate; networks only.  [default: on]")
-@click.option("--fps", "frames_per_second", default=1.0, show_default=True, help="Pictures looked at per second.")
-@click.option("--threshold", type=click.FloatRange(0, 1), help="Confidence to be seen.  [default: 0.4]")
+@fps_option
+@threshold_option
 @click.option("--taxonomy", help="For medleydb and folder: urmp13 (the default) or musdb4.")
 @click.option("--leave-out", multiple=True, metavar="TRACK", help="May be repeated; the page says so.")
 @click.option("--allow-problems", is_flag=True, help="Leave out tracks that cannot be used; the page says so.")
 @click.option("--examples/--no-examples", default=True, help="Best, median and worst stem to be heard on the page.")
 @click.option("--overwrite", is_flag=True, help="Score everything anew.")
-@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@quiet_option
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@debug_option
 @worker_options(None)
 def evaluate(
     dataset, location, output, models, estimates, references, examples, quiet, as_json, debug, processes, runner,
@@ -73,9 +76,9 @@ def evaluate(
                 chosen = {"models": models or (), **settings}
                 done = evaluate_stems(estimates, references, output, workers=workers, progress=bar, **chosen)
         if as_json:
-            click.echo(_json(done))
+            say(_json(done))
         elif not quiet:
-            click.echo(_described(done))
+            say(_described(done))
         if done.problems:
             raise MediaError(f"Not everything could be scored: {_some(done.problems, 5, '; ')}")
 

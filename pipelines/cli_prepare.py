@@ -9,6 +9,8 @@ import click
 
 from av_sep.errors import MediaError, ParameterError
 from pipelines.cli_errors import one_line_errors
+from pipelines.cli_options import debug_option, quiet_option
+from pipelines.cli_output import say
 from pipelines.cli_paths import LOCATION
 from pipelines.cli_synthetic import synthetic
 from pipelines.cli_workers import make_workers, worker_options
@@ -55,9 +57,9 @@ def _dataset_command(dataset: str, description: str) -> click.Command:
     @click.option("--allow-problems", is_flag=True, help="Leave out tracks that cannot be used; the manifest says so.")
     @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
     @click.option("--dry-run", is_flag=True, help="Check the dataset and say what would be written.")
-    @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+    @quiet_option
     @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
-    @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+    @debug_option
     @worker_options(None)
     def command(
         location, output, fps, detector, dry_run, quiet, as_json, debug, processes, runner, runner_options, **settings
@@ -77,9 +79,9 @@ def _dataset_command(dataset: str, description: str) -> click.Command:
                     dataset, location, output, config, workers=workers, dry_run=dry_run, progress=bar
                 )
             if as_json:
-                click.echo(json.dumps(prepared.manifest or prepared.plan.header, indent=1))
+                say(json.dumps(prepared.manifest or prepared.plan.header, indent=1))
             elif not quiet:
-                click.echo(_planned(prepared) if dry_run else _described(prepared))
+                say(_planned(prepared) if dry_run else _described(prepared))
             if dry_run and prepared.plan.unsolved:
                 raise MediaError(
                     f"A run would refuse this dataset ({len(prepared.plan.unsolved)} problems above): mend it, or see"

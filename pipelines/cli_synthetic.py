@@ -8,6 +8,8 @@ import click
 from av_sep.errors import ParameterError
 from av_sep.instruments import URMP_13
 from pipelines.cli_errors import one_line_errors
+from pipelines.cli_options import debug_option, quiet_option
+from pipelines.cli_output import say
 from pipelines.cli_paths import PATH
 from pipelines.progress import TerminalProgress
 
@@ -30,8 +32,8 @@ from pipelines.progress import TerminalProgress
 @click.option("--channels", "num_channels", default=2, show_default=True, type=click.IntRange(1, 2))
 @click.option("--video/--no-video", default=True, show_default=True)
 @click.option("--processes", type=click.IntRange(1), show_default="one per core")
-@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@quiet_option
+@debug_option
 def synthetic(output, players, instruments, processes, quiet, debug, **settings) -> None:  # fmt: skip
     """Make chamber pieces with exact stems, notes, film and boxes, in URMP's layout.
 
@@ -52,7 +54,7 @@ def synthetic(output, players, instruments, processes, quiet, debug, **settings)
         with TerminalProgress("synthetic", shown=not quiet and sys.stderr.isatty(), unit="pieces") as bar:
             pieces = generate(config, output, processes or available_cores(), bar)
         if not quiet:
-            click.echo(f"{len(pieces)} pieces in {output}\nnext: av-sep prepare urmp {output} -o RECORDS")
+            say(f"{len(pieces)} pieces in {output}\nnext: av-sep prepare urmp {output} -o RECORDS")
 
     one_line_errors(run, debug=debug)
 

@@ -6,6 +6,8 @@ import sys
 import click
 
 from pipelines.cli_errors import one_line_errors
+from pipelines.cli_options import debug_option, quiet_option
+from pipelines.cli_output import say
 from pipelines.cli_paths import LOCATION, PATH
 from pipelines.progress import TerminalProgress
 
@@ -20,8 +22,8 @@ from pipelines.progress import TerminalProgress
 @click.option("--backend", type=click.Choice(["tensorflow", "jax"]), help="TensorFlow by default; JAX on a TPU.")
 @click.option("--devices", "num_devices", type=click.IntRange(1), help="How many; all by default (of CPUs, one).")
 @click.option("--show", is_flag=True, help="Print the resolved settings and stop.")
-@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@quiet_option
+@debug_option
 def train(
     recipe, data, output, assignments, accelerator, precision, backend, num_devices, show, quiet, debug
 ) -> None:
@@ -37,7 +39,7 @@ def train(
         if show:
             from dataclasses import asdict
 
-            click.echo(json.dumps(asdict(config), indent=2))
+            say(json.dumps(asdict(config), indent=2))
             return
         choose_backend(accelerator, backend, num_devices)
         from pipelines.train import train as run_training
@@ -47,7 +49,7 @@ def train(
                 config, data, output, accelerator=accelerator, num_devices=num_devices, progress=bar
             )
         if not quiet:
-            click.echo(_described(done))
+            say(_described(done))
 
     one_line_errors(run, debug=debug)
 
@@ -70,7 +72,7 @@ def recipes() -> None:
     from pipelines.configs import RECIPES
 
     for name, recipe in RECIPES.items():
-        click.echo(f"{name}: {(recipe.__doc__ or '').strip().splitlines()[0]}")
+        say(f"{name}: {(recipe.__doc__ or '').strip().splitlines()[0]}")
 
 
 @click.command(short_help="Write a run's model as one .keras file.")
@@ -78,7 +80,7 @@ def recipes() -> None:
 @click.option("-o", "--output", required=True, type=PATH, help="The .keras file to write.")
 @click.option("--float16/--float32", default=True, show_default=True, help="How weights are stored.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@debug_option
 def export(model, output, float16, overwrite, debug) -> None:
     """Write one file from a run's folder (its best model) or a .keras file, for `separate --model`."""
 
@@ -86,6 +88,6 @@ def export(model, output, float16, overwrite, debug) -> None:
         from pipelines.export import export as run_export
 
         written = run_export(model, output, float16=float16, overwrite=overwrite)
-        click.echo(f"{written}: {written.stat().st_size / 1e6:.1f} MB")
+        say(f"{written}: {written.stat().st_size / 1e6:.1f} MB")
 
     one_line_errors(run, debug=debug)

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from typing import TextIO
 
 OWN_PACKAGES = ("av_sep", "audio", "pipelines", "vision")
 _STANDARD_STREAMS = ("stdin", "stdout", "stderr")
@@ -23,9 +24,7 @@ def silence_native_libraries(*, own_warnings: bool = True) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
+    _lead_nowhere(2)
 
 
 def replace_closed_streams() -> None:
@@ -42,6 +41,20 @@ def replace_closed_streams() -> None:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(descriptor, "r" if name == "stdin" else "w", closefd=False))
+
+
+def send_nowhere(stream: TextIO) -> None:
+    """Gives up a stream that nobody reads any more.
+
+    What waits in its buffer is tried once more when the process ends, and that would fail for a second time.
+    """
+    _lead_nowhere(stream.fileno())
+
+
+def _lead_nowhere(descriptor: int) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
 
 
 def shows_own_warnings() -> bool:
@@ -77,6 +90,8 @@ class _OneLineHandler(logging.Handler):
             if line not in self._shown:
                 self._shown.add(line)
                 _print_beside_bars(line)
+        except BrokenPipeError:
+            send_nowhere(sys.stderr)
         except Exception:  # noqa: BLE001 - as every handler of `logging`: a message that fails costs no work
             self.handleError(record)
 

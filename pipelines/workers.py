@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from av_sep.errors import MediaError, ParameterError
+from pipelines.error_lines import error_line, is_users
 from pipelines.quiet import shows_own_warnings, silence_native_libraries
 
 LOCAL = "local"
@@ -109,10 +110,7 @@ def _attempt(call: tuple[Function, int, Any]) -> Outcome:
         return Outcome(index, function(item))
     # Whatever goes wrong with one item must not cost the others; it is reported with its kind at the end.
     except Exception as error:  # noqa: BLE001
-        is_users = isinstance(error, (MediaError, ParameterError))
-        text = " ".join(str(error).split()) or type(error).__name__
-        text = text if is_users else f"unexpected {type(error).__name__}: {text}"
-        return Outcome(index, None, text, is_users, "".join(traceback.format_exception(error)))
+        return Outcome(index, None, error_line(error), is_users(error), "".join(traceback.format_exception(error)))
 
 
 def _counted(outcomes: Iterator[Outcome], total: int, report: Report) -> list[Outcome]:

@@ -17,6 +17,7 @@ from av_sep.errors import MediaError
 from av_sep.media import read_audio, write_audio
 from pipelines.batch import expand_folders, run_batch
 from pipelines.cli import main
+from pipelines.error_lines import error_line
 
 SEPARATE = ("separate", "--model", "wiener", "--instruments", "vn,tba", "-o")
 
@@ -209,6 +210,35 @@ def test_output_that_cannot_be_reached_is_one_line(duet, tmp_path, locked):
         outcome = invoke(*SEPARATE, tmp_path / folder, duet)
         assert outcome.exit_code == 2 and len(outcome.stderr.splitlines()) == 1
         assert "Cannot write to" in outcome.stderr and words in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("separate", "duet.wav", "--instruments", "vn", "--model", "locked/model.keras"),
+        ("annotate", "film.mp4", "--detector", "labels:locked/labels.json"),
+        ("evaluate", "--estimates", "locked/theirs", "--references", "locked/true", "-o", "scores"),
+        ("export", "locked/run", "-o", "model.keras"),
+    ],
+    ids=lambda command: " ".join(command[:2]),
+)
+def test_folder_that_may_not_be_entered_is_one_line(duet, film, tmp_path, monkeypatch, locked, command):
+    for name, target in (("duet.wav", duet), ("film.mp4", film)):
+        (tmp_path / name).symlink_to(target)
+    monkeypatch.chdir(tmp_path)
+    outcome = invoke(*command)
+    assert outcome.exit_code == 2, outcome.output
+    (line,) = outcome.stderr.splitlines()
+    assert "No permission" in line and "locked/" in line and "unexpected" not in line
+
+
+def test_one_of_many_that_may_not_be_read_is_the_user_s_to_mend(tmp_path):
+    def read(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    (failure,) = run_batch([tmp_path / "take.wav"], read).failures
+    assert failure.is_users and error_line(failure.error).endswith(f"Received: {tmp_path / 'take.wav'}")
+    assert error_line(PermissionError("h5 says no")) == "h5 says no"
 
 
 def test_folder_whose_files_cannot_be_reached_is_one_line(tmp_path, locked):

@@ -53,6 +53,53 @@ def test_a_whole_recording_is_separated_without_a_word_about_it(duet, tmp_path):
     assert json.loads((tmp_path / "duet" / "manifest.json").read_text())["remarks"] == []
 
 
+def into_closed_pipe(*arguments):
+    """Exit code of a command whose reader has gone before it prints, as with `| true`, and what it complained of."""
+    process = subprocess.Popen(list(map(os.fspath, arguments)), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    complaints = process.stderr.read()
+    process.stderr.close()
+    return process.wait(), complaints
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_reader_who_has_gone_takes_no_work_with_him(duet, tmp_path, options):
+    inputs = [tmp_path / f"take{i}.wav" for i in range(3)]
+    for path in inputs:
+        path.write_bytes(duet.read_bytes())
+    assert into_closed_pipe(*COMMAND, "-o", tmp_path / "out", *inputs, *options) == (0, b"")
+    assert all((tmp_path / "out" / path.stem / "cello.wav").is_file() for path in inputs)
+
+
+def test_a_reader_who_has_gone_does_not_hide_a_failure(duet, tmp_path):
+    code, complaints = into_closed_pipe(*COMMAND, "-o", tmp_path / "out", duet, tmp_path / "nowhere.wav")
+    assert code == 2 and complaints.startswith(b"1 of 2 inputs failed:")
+    assert (tmp_path / "out" / "duet" / "cello.wav").is_file()
+
+
+def test_a_reader_who_has_gone_takes_no_labels_and_no_scores_with_him(film, duet, tmp_path):
+    labels = tmp_path / "known.json"
+    labels.write_text(json.dumps({"instruments": ["vn"]}))
+    annotate = (sys.executable, "-m", "pipelines", "annotate", film, "--detector", f"labels:{labels}")
+    assert into_closed_pipe(*annotate, "-o", tmp_path / "labels", "--review") == (0, b"")
+    assert (tmp_path / "labels" / "review.html").is_file()
+
+    stems = tmp_path / "stems" / "take"
+    stems.mkdir(parents=True)
+    for name in ("violin", "tuba"):
+        (stems / f"{name}.wav").write_bytes(duet.read_bytes())
+    evaluate = (sys.executable, "-m", "pipelines", "evaluate", "--estimates", tmp_path / "stems", "--references")
+    options = (tmp_path / "stems", "-o", tmp_path / "scores", "--metrics", "", "--processes", "1", "--no-examples")
+    assert into_closed_pipe(*evaluate, *options) == (0, b"")
+    assert (tmp_path / "scores" / "report.html").is_file()
+
+
+def test_nobody_need_read_errors_and_warnings_either(scratched, tmp_path):
+    command = ["sh", "-c", '"$@" 2>&1 | true', "sh", *COMMAND, "-o", tmp_path, scratched]
+    assert run(*command).stdout == ""
+    assert (tmp_path / "scratched" / "cello.wav").is_file()
+
+
 LOGGING = """
 import logging, os, sys
 from pipelines.quiet import silence_native_libraries

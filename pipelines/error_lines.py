@@ -1,0 +1,19 @@
+"""Errors as the user is told them: one line each, and whether they are the user's to mend."""
+
+import os
+
+from av_sep.errors import MediaError, ParameterError
+from av_sep.media.files import shown
+
+
+def is_users(error: BaseException) -> bool:
+    """Whether the user can mend it (a file, an argument, a permission) rather than we."""
+    return isinstance(error, (MediaError, ParameterError, PermissionError))
+
+
+def error_line(error: BaseException) -> str:
+    """What to tell the user; an error that is not the user's to mend is called unexpected, with its type."""
+    if isinstance(error, PermissionError) and isinstance(error.filename, (str, bytes, os.PathLike)):
+        return f"No permission to reach this; grant it, or choose another place. Received: {shown(error.filename)}"
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if is_users(error) else f"unexpected {type(error).__name__}: {text}"
