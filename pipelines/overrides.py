@@ -43,8 +43,10 @@ def _parse(text: str) -> Any:
 
 def _with(config: TrainConfig, name: str, value: Any) -> TrainConfig:
     head, dot, rest = name.partition(".")
-    known = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
-    if head not in known or head == "recipe":
+    if head == "recipe":
+        raise ParameterError(f"A run's recipe is the command's argument: av-sep train RECIPE. Received: {name!r}")
+    known = {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if f.name != "recipe"}
+    if head not in known:
         raise _unknown(name, head, known)
     annotation = get_type_hints(TrainConfig)[head]
     if dot and not any(get_origin(kind) is dict for kind in _kinds(annotation)):

@@ -41,7 +41,7 @@ def test_parts_of_a_setting_that_was_none():
     ("change", "words"),
     [
         ("lerning_rate=1", "learning_rate"),
-        ("recipe=x", "no such setting"),
+        ("recipe=x", "the command's argument: av-sep train RECIPE. Received: 'recipe'"),
         ("batch_size=many", "of type int"),
         ("batch_size=true", "of type int"),
         ("batch_size.x=1", "parts before the dot"),
