@@ -42,6 +42,8 @@ class AnnotationRunner:
     """
 
     def __init__(self, config: AnnotateConfig):
+        # Label files say it as text.
+        config = replace(config, detector=os.fspath(config.detector))
         unknown = [name for name in config.formats if name not in FORMATS]
         if unknown or not config.formats:
             received = ", ".join(unknown) or "none"

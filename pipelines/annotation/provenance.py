@@ -5,7 +5,7 @@ kept where all of that is equal and none is missing. What was made otherwise is 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from av_sep import __version__
 from av_sep.errors import ParameterError
 from av_sep.media.files import shown
 from pipelines.config import AnnotateConfig
+from pipelines.detector_files import detector_files
 
 SCHEMA_VERSION = 2
 _WAY_OUT = "add --overwrite to replace it"
@@ -53,7 +54,7 @@ def describe_making(config: AnnotateConfig, threshold: float, source: VideoSourc
         "input_file": {"num_bytes": source.num_bytes, "modified_seconds": source.modified_seconds},
         "settings": {
             "detector": config.detector,
-            "detector_files": _detector_files(config.detector),
+            "detector_files": _states(detector_files(config.detector)),
             "threshold": threshold,
             "frames_per_second": config.frames_per_second,
             "labels": config.labels,
@@ -128,17 +129,7 @@ def _read(path: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def _detector_files(detector: str) -> list[dict[str, Any]]:
-    """Files that the detector reads, which may change while their names stay."""
-    if detector.endswith(".keras"):
-        paths = [Path(detector)]
-    elif "labels:" in detector:
-        from vision.detector import create_detector
-
-        opened = create_detector(detector)
-        paths = [part.path for part in getattr(opened, "detectors", (opened,)) if hasattr(part, "path")]
-    else:
-        paths = []
+def _states(paths: Iterable[Path]) -> list[dict[str, Any]]:
     return [dict(zip(("name", "num_bytes", "modified_seconds"), (path.name, *_state(path)))) for path in paths]
 
 

@@ -1,6 +1,7 @@
 """Settings of `evaluate`."""
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from av_sep.errors import ParameterError
 LABEL_SOURCES = ("true", "detected", "none", "all")
 SEGMENT_METRICS = ("v3_segment", "v4")
 WHOLE_DATASET = "all"
+Listed = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 _RATES_HZ = (8000, 192_000)
 
 
@@ -64,6 +66,7 @@ class EvaluateConfig:
     def __post_init__(self) -> None:
         for name in ("models", "labels", "segment_metrics", "leave_out"):
             object.__setattr__(self, name, as_tuple(getattr(self, name)))
+        object.__setattr__(self, "detector", os.fspath(self.detector))
         _require_among("labels", self.labels, LABEL_SOURCES)
         _require_among("segment metrics", self.segment_metrics, SEGMENT_METRICS)
         _require_among("a side", (self.side,), (*SPLITS, WHOLE_DATASET))
@@ -84,9 +87,11 @@ class EvaluateConfig:
             raise ParameterError(f"Expected 3 examples, or 0 for none. Received: {self.num_examples}")
 
 
-def as_tuple(value: str | Sequence[str]) -> tuple[str, ...]:
-    """The items of "a,b" or of a sequence, each once, in order."""
-    items = value.split(",") if isinstance(value, str) else value
+def as_tuple(value: Listed) -> tuple[str, ...]:
+    """The items of "a,b" or of a sequence, each once, in order; a path is one item, whatever its name."""
+    if isinstance(value, os.PathLike):
+        return (os.fspath(value),)
+    items = value.split(",") if isinstance(value, str) else [os.fspath(item) for item in value]
     return tuple(dict.fromkeys(item.strip() for item in items if item.strip()))
 
 

@@ -1,9 +1,9 @@
 """Anyone's stems in folders: `<root>/<track>/<instrument>.<format>`, or one track's stems in the root itself.
 
 References may hold `mixture.<format>` too; where it is missing, their sum stands for it. `mixture` and `residual` among
-the estimates are no stems. Where all references of a folder are named by instruments of one taxonomy, names,
-abbreviations and players' numbers are understood on both sides as elsewhere ("vn", "violin_1"); else stems are matched
-by their files' names as they are.
+the estimates are no stems, in capitals or not. Where all references of a folder are named by instruments of one
+taxonomy, names, abbreviations and players' numbers are understood on both sides as elsewhere ("vn", "violin_1"); else
+stems are matched by their files' names as they are.
 """
 
 from collections.abc import Callable, Iterable
@@ -30,7 +30,7 @@ def open_references(root: str | Path) -> tuple[tuple[Track, ...], Naming]:
         raise MediaError(
             f"Expected stems as <track>/<instrument>.wav (or .flac, ...). Received: {root}, which holds none"
         )
-    naming = _naming({name for sounds in files.values() for name in sounds if name not in _NO_STEMS})
+    naming = _naming({name for sounds in files.values() for name in sounds if _is_stem(name)})
     return tuple(_track(name, sounds, naming) for name, sounds in files.items()), naming
 
 
@@ -78,7 +78,11 @@ def holds_stems(root: str | Path) -> bool:
 
 
 def _are_stems(sounds: Iterable[str]) -> bool:
-    return bool(set(sounds) - set(_NO_STEMS))
+    return any(map(_is_stem, sounds))
+
+
+def _is_stem(name: str) -> bool:
+    return name.lower() not in _NO_STEMS
 
 
 def _naming(names: Iterable[str]) -> Naming:
@@ -118,5 +122,8 @@ def _sounds(folder: Path) -> dict[str, Path]:
 
 
 def _track(name: str, sounds: dict[str, Path], naming: Naming) -> Track:
-    parts = tuple(Part(naming(stem), Sound(path)) for stem, path in sounds.items() if stem not in _NO_STEMS)
-    return Track(name, name, parts, Sound(sounds[_MIXTURE]) if _MIXTURE in sounds else None)
+    parts = tuple(Part(naming(stem), Sound(path)) for stem, path in sounds.items() if _is_stem(stem))
+    mixtures = [path for stem, path in sounds.items() if stem.lower() == _MIXTURE]
+    if len(mixtures) > 1:
+        raise MediaError(f"Expected one mixture. Received: {mixtures[0]} and {mixtures[1].name}")
+    return Track(name, name, parts, Sound(mixtures[0]) if mixtures else None)

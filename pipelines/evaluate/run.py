@@ -1,6 +1,7 @@
 """The run: plan, score what is not scored yet, tables, figures, page."""
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import pandas as pd
 from av_sep.errors import MediaError, ParameterError
 from av_sep.media import replace_when_complete
 from pipelines.evaluate.collect import ScoreTables, collect
-from pipelines.evaluate.config import EvaluateConfig, as_tuple
+from pipelines.evaluate.config import EvaluateConfig, Listed, as_tuple
 from pipelines.evaluate.outcome import PAGE, SETTINGS, write_outcome
 from pipelines.evaluate.plan import EvaluationPlan, plan_dataset, plan_folders
 from pipelines.evaluate.systems import ALWAYS
@@ -81,18 +82,19 @@ def evaluate(
 
 
 def evaluate_stems(
-    estimates: Sequence[str | Path], references: str | Path, output: str | Path, *, workers: Workers = Workers(),
-    progress: Progress = silent, models: str | Sequence[str] = (), **settings: Any,
+    estimates: str | Path | Sequence[str | Path], references: str | Path, output: str | Path, *,
+    workers: Workers = Workers(), progress: Progress = silent, models: Listed = (), **settings: Any,
 ) -> Evaluation:  # fmt: skip
     """Scores stems that anyone made; see `pipelines.evaluate.folders` for the layout, `evaluate` for the rest.
 
     Args:
-        estimates: folders of stems, each a system in the tables.
+        estimates: a folder of stems, or several, each a system in the tables.
         references: folder of the true stems.
         models: models to be scored beside them.
     """
     config = EvaluateConfig(models=as_tuple(models), **settings)
     output = Path(output)
+    estimates = [estimates] if isinstance(estimates, (str, os.PathLike)) else estimates
     plan = plan_folders(estimates, references, output, config)
     return _run(plan, output, config, workers, progress)
 
@@ -101,9 +103,7 @@ def _run(
     plan: EvaluationPlan, output: Path, config: EvaluateConfig, workers: Workers, progress: Progress
 ) -> Evaluation:
     if "detected" in config.labels:
-        # Who cannot look is told before anything slow begins, not track by track.
-        Looker(config.detector, frames_per_second=config.frames_per_second, threshold=config.threshold)
-        require_detector(config.detector)
+        _require_eyes(plan, config)
     _begin(plan, output, config)
     outcomes = run_everywhere(
         evaluate_track, plan.tasks, workers, lambda done, total: progress("tracks", float(done), float(total))
@@ -127,6 +127,20 @@ def _run(
         num_units=sum(len(task.units) for task in plan.tasks),
         problems=problems,
     )
+
+
+def _require_eyes(plan: EvaluationPlan, config: EvaluateConfig) -> None:
+    """Who cannot look, or not for what plays, is told before anything slow begins, not track by track or at the end."""
+    looker = Looker(config.detector, frames_per_second=config.frames_per_second, threshold=config.threshold)
+    require_detector(config.detector)
+    if all(task.track.video is None for task in plan.tasks):
+        return
+    unknown = [name for name in looker.detector.taxonomy.names if name not in plan.taxonomy_names]
+    if unknown:
+        raise ParameterError(
+            f"Expected a detector of the dataset's instruments ({', '.join(plan.taxonomy_names)}); leave 'detected' out"
+            f" of the labels, or choose another taxonomy. Received: {config.detector}, which sees {', '.join(unknown)}"
+        )
 
 
 def _unscored(plan: EvaluationPlan, scores: ScoreTables) -> tuple[str, ...]:

@@ -15,10 +15,12 @@ from typing import Any
 from audio.tagger.packaged import TAGGER_FILES
 from av_sep.datasets.track import Track
 from av_sep.media import replace_when_complete
+from pipelines.detector_files import detector_files
 from pipelines.evaluate.config import EvaluateConfig
 from pipelines.evaluate.scoring import Scored
 from pipelines.evaluate.systems import SystemSpec
 from pipelines.staging import make_folder
+from vision.detector import split_names
 from vision.instrument_classifier import HEAD_PATH
 
 WORK = "work"
@@ -70,7 +72,9 @@ class TrackTask:
         """Of what is seen in the film."""
         config = self.config
         settings = [config.detector, config.frames_per_second, config.threshold]
-        eyes = _identities(_detector_files(config.detector))
+        # The scores' key outlives versions of the program, so it holds the packaged head as well.
+        packaged = [HEAD_PATH] if "embedded" in split_names(config.detector) else []
+        eyes = _identities([*packaged, *(path for path in detector_files(config.detector) if path.is_file())])
         return _digest([_PROTOCOL, settings, eyes, _identities((self.track.video, self.track.boxes))])
 
     @property
@@ -121,13 +125,6 @@ def write_kept(path: Path, key: str, content: dict[str, Any]) -> None:
     make_folder(path.parent)
     with replace_when_complete(path) as temporary:
         temporary.write_text(json.dumps({"key": key, "content": content}))
-
-
-def _detector_files(detector: str) -> list[Path]:
-    """The files that decide what a detector sees, as far as they are known; a handle's are not."""
-    names = [name.partition(":")[2] or name for name in detector.split(",")]
-    given = [Path(name) for name in names if Path(name).is_file()]
-    return [HEAD_PATH, *given] if "embedded" in names else given
 
 
 def _identities(paths: Sequence[Path | None]) -> list[list[Any]]:

@@ -1,5 +1,6 @@
 """The run: data, model and callbacks put together, begun or gone on with."""
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,8 +37,8 @@ class TrainingRun:
 
 @keras_as_before()
 def train(
-    config: TrainConfig, data: str, output: str, *, accelerator: str = "auto", num_devices: int | None = None,
-    progress: Progress = silent,
+    config: TrainConfig, data: str | os.PathLike[str], output: str | os.PathLike[str], *, accelerator: str = "auto",
+    num_devices: int | None = None, progress: Progress = silent,
 ) -> TrainingRun:  # fmt: skip
     """Trains a network, or goes on where a run in the same folder stopped.
 
@@ -57,6 +58,7 @@ def train(
         ParameterError: for settings, data and devices that do not fit together, and when the loss is not a number.
         MediaError: for data or a folder that cannot be read or written.
     """
+    data, output = os.fspath(data), os.fspath(output)
     require_settings(config)
     if config.mix_on_device and num_devices is None:
         num_devices = 1

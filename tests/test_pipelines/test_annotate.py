@@ -220,6 +220,11 @@ def test_settings_are_told_before_any_output_is_looked_at(tmp_path, settings, me
         av_sep.annotate(DEMO / "demo.mp4", tmp_path, **settings)
 
 
+def test_a_joint_model_may_be_named_by_a_path(tmp_path):
+    with pytest.raises(av_sep.MediaError, match=r"eyes\.keras, which does not exist"):
+        av_sep.annotate(DEMO / "demo.mp4", tmp_path, detector=tmp_path / "eyes.keras")
+
+
 def test_ears_add_what_no_picture_shows(tmp_path):
     known = tmp_path / "known.json"
     known.write_text(json.dumps({"instruments": ["violin", "trumpet"]}))

@@ -18,6 +18,7 @@ from click.testing import CliRunner
 import av_sep
 from audio.metrics import bss_eval_v3_segment, level_below_mixture_db, sdr, si_sdr
 from audio.models import load_model, make_separator
+from av_sep.datasets.track import Track
 from av_sep.errors import MediaError, ParameterError
 from av_sep.media import ffmpeg_executable, read_audio
 from pipelines.cli import main
@@ -25,6 +26,7 @@ from pipelines.evaluate import EvaluateConfig, evaluate, evaluate_stems
 from pipelines.evaluate.examples import _mp3
 from pipelines.evaluate.sounds import TrackSound
 from pipelines.evaluate.systems import find_systems, open_system
+from pipelines.evaluate.units import TrackTask
 from pipelines.workers import Workers
 
 RATE_HZ = 22050
@@ -155,6 +157,20 @@ def test_page_and_files_are_there(done):
     assert settings["systems"][1]["name"] == "wiener" and len(settings["systems"][1]["sha256"]) == 64
 
 
+def test_files_may_be_named_by_paths(folder, stems, tmp_path):
+    """As in `separate`; a path is one file, whatever commas its name has."""
+    model = tmp_path / "mine, at last.keras"
+    for models in (model, [model], ["mixture", model]):
+        with pytest.raises(MediaError, match=r"mine, at last\.keras, which does not exist"):
+            av_sep.evaluate("folder", folder, tmp_path / "out", models=models, **QUICK)
+    with pytest.raises(MediaError, match=r"mine, at last\.keras, which does not exist"):
+        settings = {"models": "mixture", "labels": "detected", "detector": model, **QUICK}
+        av_sep.evaluate("folder", folder, tmp_path / "out", **settings)
+    assert EvaluateConfig(models=[Path("a.keras"), "b, c"]).models == ("a.keras", "b, c")
+    done = evaluate_stems(stems / "exact", folder, tmp_path / "out", **QUICK)
+    assert "exact" in set(done.tables.tracks["system"])
+
+
 def test_front_door_is_the_same_function():
     assert av_sep.evaluate is evaluate
 
@@ -191,6 +207,21 @@ def test_what_is_other_than_before_is_scored_anew(folder, tmp_path, change):
     second = evaluate("folder", root, tmp_path / "out", models="mixture", **settings)
     assert second.num_kept == (first.num_units // 2 if change == "file" else 0)
     assert not first.tables.tracks.equals(second.tables.tracks)
+
+
+@pytest.mark.parametrize(
+    "name", ["labels:{}/known.json", "labels:{}/mine, the best.json", "labels:{}/take: two.json", "{}/a:b,c.keras"]
+)
+@pytest.mark.parametrize("beside", ["", ",embedded"])
+def test_a_detector_s_file_that_changed_is_noticed(tmp_path, name, beside):
+    detector = name.format(tmp_path) + ("" if name.endswith(".keras") else beside)
+    file = Path(name.format(tmp_path).removeprefix("labels:"))
+    file.write_text("{}")
+    task = TrackTask(Track("t", "t", ()), (), (), tmp_path, EvaluateConfig(detector=detector))
+    before = task.sighting_key()
+    assert task.sighting_key() == before
+    file.write_text('{"instruments": ["vn"]}')
+    assert task.sighting_key() != before
 
 
 def test_networks_are_silent_in_rests_unless_told_not_to(folder, tmp_path):
@@ -363,6 +394,22 @@ def test_stems_are_matched_by_what_their_names_mean(folder, stems, tmp_path):
     assert "exact/encore is no track of the references" in done.page.read_text()
 
 
+@pytest.mark.parametrize("side", ["exact", "true"])
+def test_a_mixture_in_capitals_is_one(folder, stems, tmp_path, side):
+    shutil.copytree(folder, stems / "true")
+    for name in ("Mixture", "RESIDUAL"):
+        for track in TRACKS:
+            whole = sum(references(folder, track).values())
+            sf.write(stems / side / track / f"{name}.wav", whole, RATE_HZ, subtype="FLOAT")
+    done = evaluate_stems([stems / "exact"], stems / "true", tmp_path / "out", **QUICK)
+    assert set(done.tables.tracks["instrument"]) == {name for names in TRACKS.values() for name in names}
+    assert not any("leak" in remark or "missing" in remark for remark in done.tables.remarks)
+    sf.write(stems / "true" / "one" / "mixture.wav", whole, RATE_HZ)
+    sf.write(stems / "true" / "one" / "MIXTURE.wav", whole, RATE_HZ)
+    with pytest.raises(MediaError, match="Expected one mixture"):
+        evaluate_stems([stems / "exact"], stems / "true", tmp_path / "out", **QUICK)
+
+
 def test_stems_that_are_nobodys_are_refused(folder, stems, tmp_path):
     for path in (stems / "exact" / "one").glob("*.wav"):
         path.rename(path.with_stem(f"take_{path.stem}"))
@@ -419,6 +466,20 @@ def test_nothing_of_an_earlier_evaluation_stays(folder, tmp_path):
 def test_who_cannot_look_is_told_at_once(folder, tmp_path, settings, message):
     with pytest.raises((ParameterError, MediaError), match=message):
         evaluate("folder", folder, tmp_path / "out", models="mixture", labels="detected", **settings, **QUICK)
+    assert not (tmp_path / "out").exists()
+
+
+def test_eyes_for_other_instruments_than_play_are_told_before_any_work(folder, film, tmp_path):
+    band = tmp_path / "band" / "take"
+    band.mkdir(parents=True)
+    for name, path in zip(("bass", "drums"), sorted((folder / "one").glob("*.wav"))):
+        shutil.copy(path, band / f"{name}.wav")
+    settings = {"models": "mixture", "labels": "true,detected", "taxonomy": "musdb4", **QUICK}
+    done = evaluate("folder", tmp_path / "band", tmp_path / "without_film", **settings)
+    assert any("no film" in remark for remark in done.tables.remarks)
+    (band / "film.mp4").symlink_to(film)
+    with pytest.raises(ParameterError, match="Expected a detector of the dataset's instruments .vocals, drums, bass, "):
+        evaluate("folder", tmp_path / "band", tmp_path / "out", **settings)
     assert not (tmp_path / "out").exists()
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import av_sep
 from av_sep.errors import MediaError, ParameterError
 from pipelines.config import TrainConfig
 from pipelines.configs import RECIPES
@@ -256,6 +257,12 @@ def test_a_bank_without_the_model_s_instruments_is_refused(bank, tmp_path, side,
     with pytest.raises(ParameterError, match=words):
         train(dataclasses.replace(TINY, model=model, mixing=mixing), tmp_path / "bank", tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_folders_may_be_named_by_paths(bank, whole):
+    """As in `separate`; the run in this folder is finished, so nothing is trained."""
+    done = av_sep.train(dataclasses.replace(TINY, sound_epochs=2), bank, whole, accelerator="cpu")
+    assert done.best == f"{whole}/best.keras" and len(done.history) == TINY.num_epochs
 
 
 def test_folder_that_holds_no_data(tmp_path):
