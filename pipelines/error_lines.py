@@ -14,6 +14,7 @@ def is_users(error: BaseException) -> bool:
 def error_line(error: BaseException) -> str:
     """What to tell the user; an error that is not the user's to mend is called unexpected, with its type."""
     if isinstance(error, PermissionError) and isinstance(error.filename, (str, bytes, os.PathLike)):
-        return f"No permission to reach this; grant it, or choose another place. Received: {shown(os.fsdecode(error.filename))}"
+        place = shown(os.fsdecode(error.filename))
+        return f"No permission to reach this; grant it, or choose another place. Received: {place}"
     text = " ".join(str(error).split()) or type(error).__name__
     return text if is_users(error) else f"unexpected {type(error).__name__}: {text}"
