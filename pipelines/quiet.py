@@ -3,6 +3,8 @@
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TextIO
 
 OWN_PACKAGES = ("av_sep", "audio", "pipelines", "vision")
@@ -57,9 +59,15 @@ def _lead_nowhere(descriptor: int) -> None:
     os.close(nowhere)
 
 
-def shows_own_warnings() -> bool:
-    """Whether warnings of this program's packages are shown in this process, so that its workers do as it does."""
-    return logging.getLogger(OWN_PACKAGES[0]).isEnabledFor(logging.WARNING)
+@contextmanager
+def collected_warnings() -> Iterator[list[str]]:
+    """Warnings of this program's packages while the body runs, one line each, for who has nowhere to show them."""
+    collector = _Collector(logging.WARNING)
+    logging.getLogger().addHandler(collector)
+    try:
+        yield collector.lines
+    finally:
+        logging.getLogger().removeHandler(collector)
 
 
 def _show_log_messages(own_warnings: bool) -> None:
@@ -69,6 +77,16 @@ def _show_log_messages(own_warnings: bool) -> None:
         root.addHandler(_OneLineHandler())
     for package in OWN_PACKAGES:
         logging.getLogger(package).setLevel(logging.WARNING if own_warnings else logging.ERROR)
+
+
+class _Collector(logging.Handler):
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if _is_own(record) and (line := _one_line(record)) not in self.lines:
+            self.lines.append(line)
 
 
 class _OneLineHandler(logging.Handler):
@@ -85,8 +103,7 @@ class _OneLineHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Prints a message unless it was printed before: a recording is read several times, its damage is one."""
         try:
-            text = " ".join(record.getMessage().split())
-            line = f"{'av-sep' if _is_own(record) else record.name}: {text}"
+            line = f"{'av-sep' if _is_own(record) else record.name}: {_one_line(record)}"
             if line not in self._shown:
                 self._shown.add(line)
                 _print_beside_bars(line)
@@ -94,6 +111,10 @@ class _OneLineHandler(logging.Handler):
             send_nowhere(sys.stderr)
         except Exception:  # noqa: BLE001 - as every handler of `logging`: a message that fails costs no work
             self.handleError(record)
+
+
+def _one_line(record: logging.LogRecord) -> str:
+    return " ".join(record.getMessage().split())
 
 
 def _is_own(record: logging.LogRecord) -> bool:

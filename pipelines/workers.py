@@ -6,6 +6,7 @@ through files where a runner has no other way.
 """
 
 import json
+import logging
 import multiprocessing
 import os
 import signal
@@ -14,13 +15,15 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from types import FrameType
 from typing import Any, NoReturn
 
 from av_sep.errors import MediaError, ParameterError
 from pipelines.error_lines import error_line, is_users
-from pipelines.quiet import shows_own_warnings, silence_native_libraries
+from pipelines.quiet import collected_warnings, silence_native_libraries
+
+_log = logging.getLogger(__name__)
 
 LOCAL = "local"
 Function = Callable[[Any], Any]
@@ -37,6 +40,7 @@ class Outcome:
         error: what to tell the user; None where it went well.
         is_users: whether the user can mend the error.
         details: the error's traceback.
+        warnings: what this program warned of meanwhile where another process worked, one line each.
     """
 
     index: int
@@ -44,6 +48,7 @@ class Outcome:
     error: str | None = None
     is_users: bool = False
     details: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,8 @@ def run_everywhere(
         outcomes = _counted(map(_attempt, [(function, i, item) for i, item in enumerate(items)]), len(items), report)
     else:
         outcomes = _counted(_in_processes(function, items, workers.num_processes), len(items), report)
+    for warning in dict.fromkeys(warning for outcome in outcomes for warning in outcome.warnings):
+        _log.warning("%s", warning)
     return sorted(outcomes, key=lambda outcome: outcome.index)
 
 
@@ -126,7 +133,7 @@ def _in_processes(function: Function, items: Sequence[Any], num_processes: int) 
     # Forking a process in which TensorFlow runs threads may hang the child.
     context = multiprocessing.get_context("spawn")
     num_workers = min(num_processes, max(1, len(items)))
-    executor = ProcessPoolExecutor(num_workers, context, _begin_worker, (shows_own_warnings(),))
+    executor = ProcessPoolExecutor(num_workers, context, _begin_worker)
     try:
         calls = [(function, i, item) for i, item in enumerate(items)]
         pending: set[Future] = {executor.submit(_attempt_in_worker, call) for call in calls}
@@ -139,8 +146,8 @@ def _in_processes(function: Function, items: Sequence[Any], num_processes: int) 
         executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _begin_worker(own_warnings: bool) -> None:
-    silence_native_libraries(own_warnings=own_warnings)
+def _begin_worker() -> None:
+    silence_native_libraries()
     # A supervisor or a terminal (Ctrl-C) asks every process of a group to end. By its default action SIGTERM would
     # leave half-written files behind; after a KeyboardInterrupt the executor would begin with the next item.
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -155,10 +162,17 @@ def _end(number: int, frame: FrameType | None) -> NoReturn:
 
 def _attempt_in_worker(call: tuple[Function, int, Any]) -> Outcome:
     try:
-        return _attempt(call)
+        return _attempt_elsewhere(call)
     except SystemExit as request:
         # The item has cleaned up after itself. The executor would take this for a result, and go on to the next item.
         os._exit(request.code if isinstance(request.code, int) else 1)
+
+
+def _attempt_elsewhere(call: tuple[Function, int, Any]) -> Outcome:
+    """An outcome that brings its warnings along: what a worker prints goes nowhere, or to another machine's log."""
+    with collected_warnings() as warnings:
+        outcome = _attempt(call)
+    return replace(outcome, warnings=tuple(warnings))
 
 
 def _through_beam(
@@ -191,7 +205,7 @@ def _through_beam(
 
 
 def _attempt_as_json(call: tuple[Function, int, Any]) -> str:
-    return json.dumps(asdict(_attempt(call)))
+    return json.dumps(asdict(_attempt_elsewhere(call)))
 
 
 def _last_line(error: Exception) -> str:

@@ -1,5 +1,6 @@
 """Items to workers and outcomes back: the same for this process, several processes and a Beam runner."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -50,6 +51,20 @@ def test_every_item_has_its_outcome_in_order(workers):
     assert (outcomes[1].error, outcomes[1].is_users) == ("three cannot be read. Received: 3", True)
     assert outcomes[2].error == "unexpected KeyError: 'four'" and not outcomes[2].is_users
     assert "square" in outcomes[2].details and outcomes[0].error is None
+
+
+def warn(number):
+    logging.getLogger("av_sep.media").warning("take %d\nis scratched", number % 2)
+    logging.getLogger("stranger").warning("chatter")
+
+
+def test_warnings_come_back_from_wherever_the_work_was_done(workers, caplog):
+    outcomes = run_everywhere(warn, range(4), workers, silent)
+    assert len(outcomes) == 4 and not any(outcome.error for outcome in outcomes)
+    said = [record.getMessage() for record in caplog.records if record.name.split(".")[0] in ("av_sep", "pipelines")]
+    assert {" ".join(text.split()) for text in said} == {"take 0 is scratched", "take 1 is scratched"}
+    if workers.num_processes > 1:
+        assert len(said) == 2
 
 
 def test_no_items_are_no_outcomes(workers):
