@@ -3,7 +3,7 @@
 Conventions: waveforms are `[batch, time, channels]`; spectra `[batch, stft_frames, num_bins, channels, 2]`; pictures
 and features `[batch, stft_frames, num_bands, filters]`, bands evenly spaced in octaves from `lowest_hz` upwards; label
 vectors `[batch, num_sources]`. What is computed from spectra stays float32 whatever the network computes in; but sums
-over bins and bands are products of matrices, whose factors some accelerators round (a TPU to 8 bits) unless told not to.
+over bins and bands are products of matrices, whose factors some accelerators round (a TPU to 8 bits) by default.
 """
 
 import functools
