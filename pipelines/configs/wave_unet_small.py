@@ -21,11 +21,11 @@ def _wave_unet(recipe: str, model: dict[str, Any], **settings: Any) -> TrainConf
 def wave_unet_conditioned() -> TrainConfig:
     """The conditioned Wave-U-Net at 22,050 Hz, sources through a Wiener filter, from 16 kHz weights.
 
-    The filter takes the place of mixture consistency, as its sources add up to the mixture. With both, a run whose
-    outputs had begun to grow ended with equal shares: what the estimates missed then outweighed the mixture.
+    The filter takes the place of mixture consistency, as its sources add up to the mixture, and holds their power while
+    they train, which nothing else would.
 
     Command: av-sep train wave_unet_conditioned --data BANK -o runs/conditioned
-    Cost: 8 examples/s on two cores (AVX-512, bfloat16); the packaged weights took four runs, see the model card.
+    Cost: 8 examples/s on two cores (AVX-512, bfloat16); the packaged weights took five runs, the last at 2e-4, see the model card.
     Score: validation loss -3.4; SI-SDR +7.5 and +6.1 dB on mixtures of 2 and 3 real solos, static Wiener +3.0 and +2.4.
     """
     return _wave_unet(
