@@ -16,9 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from score_models import RATE_HZ, Example, make_examples, make_parser, read_held_out, read_solos
-from wrong_labels import level_below_db
 
-from audio.metrics import si_sdr
+from audio.metrics import level_below_mixture_db, si_sdr
 from audio.models import load_model, make_separator
 from audio.tagger import load_tagger
 from av_sep.instruments import URMP_13
@@ -79,7 +78,7 @@ def score(resting: RestingExample, separator, tagger, with_extra: bool) -> Itera
     heard = tagger.track_activity([mixture], RATE_HZ, labelled)
     for gated, activity in ((True, heard if with_extra else heard.believing(labelled)), (False, None)):
         estimates = separator.separate(mixture, labels, RATE_HZ, activity=activity)
-        extra_db = level_below_db(estimates[names.index(resting.extra)], mixture) if with_extra else np.nan
+        extra_db = level_below_mixture_db(mixture, estimates[names.index(resting.extra)]) if with_extra else np.nan
         for name, reference, rest in zip(example.names, example.references, resting.rests, strict=True):
             estimate = estimates[names.index(name)]
             gain = si_sdr(reference, estimate) - si_sdr(reference, mixture)
@@ -94,7 +93,7 @@ def rest_level_db(estimate: np.ndarray, mixture: np.ndarray, rest: tuple[int, in
     edge = int(EDGE_SECONDS * RATE_HZ)
     stretch = slice(rest[0] + edge, rest[1] - edge)
     # Where everybody rests nothing can be told.
-    return level_below_db(estimate[stretch], mixture[stretch]) if mixture[stretch].any() else np.nan
+    return level_below_mixture_db(mixture[stretch], estimate[stretch]) if mixture[stretch].any() else np.nan
 
 
 def summarize(rows: pd.DataFrame) -> pd.DataFrame:

@@ -27,7 +27,7 @@ def wave_unet_conditioned() -> TrainConfig:
     Command: av-sep train wave_unet_conditioned --data BANK -o runs/conditioned
     Cost: 11 examples/s on two cores (AVX-512, bfloat16); the packaged weights took five runs, the last one at a rate of
         2e-4, see the model card.
-    Score: validation loss -3.4; SI-SDR +7.5 and +6.1 dB on mixtures of 2 and 3 real solos, static Wiener +3.0 and +2.4.
+    Score: validation loss -3.9; SI-SDR +7.9 and +6.4 dB on mixtures of 2 and 3 real solos, static Wiener +3.0 and +2.4.
     """
     return _wave_unet(
         "wave_unet_conditioned",

@@ -32,6 +32,11 @@ def script(monkeypatch):
             del sys.modules[name]
 
 
+@pytest.mark.parametrize("name", sorted(path.stem for path in FOLDER.glob("*.py")))
+def test_every_script_can_be_imported(script, name):
+    assert script(name).__doc__
+
+
 @pytest.fixture
 def bank(tmp_path):
     """A bank of two instruments, each a tone."""
