@@ -2,8 +2,7 @@
 
 import os
 
-from av_sep.errors import MediaError, ParameterError
-from av_sep.media.files import shown
+from av_sep.errors import MediaError, ParameterError, shown
 
 
 def is_users(error: BaseException) -> bool:

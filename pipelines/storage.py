@@ -12,9 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
-from av_sep.errors import MediaError, ParameterError
+from av_sep.errors import MediaError, ParameterError, shown
 from av_sep.media import replace_when_complete
-from av_sep.media.files import shown
 
 _COPY_BYTES = 8 * 2**20
 

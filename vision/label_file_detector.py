@@ -25,9 +25,9 @@ from typing import Any
 
 import numpy as np
 
-from av_sep.errors import MediaError, ParameterError
+from av_sep.errors import MediaError, ParameterError, shown
 from av_sep.instruments import URMP_13, Taxonomy
-from av_sep.media.files import require_readable, shown
+from av_sep.media.files import require_readable
 from av_sep.types import Detection, VideoFrame
 from vision.detector import InstrumentDetector
 from vision.instrument_classifier import OTHER

@@ -11,8 +11,8 @@ from google.protobuf.message import DecodeError
 
 from audio.records import spec as names
 from audio.records.spec import RecordPicture, RecordSpec, require_known_version
-from av_sep.errors import MediaError, ParameterError
-from av_sep.media.files import replace_when_complete, require_readable, shown
+from av_sep.errors import MediaError, ParameterError, shown
+from av_sep.media.files import replace_when_complete, require_readable
 
 _READ_BYTES = 2**20
 # Length and its checksum before a record, the record's checksum behind it.

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from av_sep.errors import MediaError
+from av_sep.errors import MediaError, shown
 from av_sep.instruments import URMP_13
-from av_sep.media.files import require_readable, shown
+from av_sep.media.files import require_readable
 
 if TYPE_CHECKING:
     import pandas

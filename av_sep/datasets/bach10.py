@@ -35,9 +35,8 @@ from av_sep.datasets.tree import (
     name_list,
     printable,
 )
-from av_sep.errors import MediaError
+from av_sep.errors import MediaError, shown
 from av_sep.media import SOUND_EXTENSIONS
-from av_sep.media.files import shown
 
 NUM_PIECES = 10
 

@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from av_sep.errors import MediaError, ParameterError
+from av_sep.errors import MediaError, ParameterError, shown
 from av_sep.instruments import MUSDB_4, URMP_13, Taxonomy
-from av_sep.media.files import require_readable, shown
+from av_sep.media.files import require_readable
 
 
 @dataclass(frozen=True)

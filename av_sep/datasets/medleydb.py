@@ -30,9 +30,8 @@ from av_sep.datasets.label_tables import Labels, LabelTable, label_table
 from av_sep.datasets.splits import by_composition
 from av_sep.datasets.track import Dataset, Sound, Track
 from av_sep.datasets.tree import Listing, Notices, distinct_folders, is_paper, list_folder, printable
-from av_sep.errors import MediaError
+from av_sep.errors import MediaError, shown
 from av_sep.instruments import URMP_13, Taxonomy
-from av_sep.media.files import shown
 
 _METADATA_END = "_METADATA.yaml"
 _EXTRA_FOLDERS = frozenset({"Annotations", "Features"})

@@ -34,10 +34,9 @@ from av_sep.datasets.tree import (
     name_list,
     printable,
 )
-from av_sep.errors import MediaError
+from av_sep.errors import MediaError, shown
 from av_sep.instruments import MUSDB_4
 from av_sep.media import SOUND_EXTENSIONS
-from av_sep.media.files import shown
 
 VALIDATION_TRACKS = (
     "Actions - One Minute Smile",

@@ -32,10 +32,9 @@ from av_sep.datasets.tree import (
     name_list,
     printable,
 )
-from av_sep.errors import MediaError, ParameterError
+from av_sep.errors import MediaError, ParameterError, shown
 from av_sep.instruments import TAXONOMIES, URMP_13, Taxonomy
 from av_sep.media import SOUND_EXTENSIONS, VIDEO_EXTENSIONS
-from av_sep.media.files import shown
 
 _MIXTURE = "mixture"
 _PLAYER_NUMBER = re.compile(r"(.*?)[ _-]*(\d+)")

@@ -12,9 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from av_sep.errors import MediaError
+from av_sep.errors import MediaError, shown
 from av_sep.media import MEDIA_EXTENSIONS, SOUND_EXTENSIONS
-from av_sep.media.files import shown
 
 _CLUTTER = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
 _PAPERS = (".txt", ".md", ".pdf", ".html", ".rtf", ".bib")

@@ -47,10 +47,9 @@ from av_sep.datasets.tree import (
     name_list,
     printable,
 )
-from av_sep.errors import MediaError, ParameterError
+from av_sep.errors import MediaError, ParameterError, shown
 from av_sep.instruments import URMP_13
 from av_sep.media import SOUND_EXTENSIONS, VIDEO_EXTENSIONS
-from av_sep.media.files import shown
 
 AUTHORS_TEST = frozenset({1, 9, 13, 16, 18, 24, 28, 31, 35, 42, 44})
 AUTHORS_LEFT_OUT = frozenset({2, 4, 5, 6})

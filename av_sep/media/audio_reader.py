@@ -18,10 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from av_sep.errors import MediaError, ParameterError
+from av_sep.errors import MediaError, ParameterError, shown
 from av_sep.media.damage import require_decoder, require_whole
 from av_sep.media.ffmpeg import FfmpegProcess, media_input, with_common_start
-from av_sep.media.files import shown
 from av_sep.media.probe import MediaHeaders, read_headers, require_sound_stream
 
 _AU_HEADER = struct.Struct(">4s5I")

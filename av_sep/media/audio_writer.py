@@ -13,9 +13,9 @@ from typing import Protocol
 import ffmpeg
 import numpy as np
 
-from av_sep.errors import MediaError, ParameterError
+from av_sep.errors import MediaError, ParameterError, shown
 from av_sep.media.ffmpeg import FfmpegProcess, file_url
-from av_sep.media.files import cannot_write, replace_when_complete, shown
+from av_sep.media.files import cannot_write, replace_when_complete
 from av_sep.media.wav import WavFile
 
 AUDIO_FORMATS = ("wav", "flac", "mp3")

@@ -7,9 +7,8 @@ cannot be told from where it ended.
 import logging
 import re
 
-from av_sep.errors import MediaError
+from av_sep.errors import MediaError, shown
 from av_sep.media.ffmpeg import FfmpegProcess, media_input
-from av_sep.media.files import shown
 from av_sep.media.probe import MediaHeaders
 
 _log = logging.getLogger(__name__)

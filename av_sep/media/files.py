@@ -7,19 +7,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from av_sep.errors import MediaError
+from av_sep.errors import MediaError, shown
 
 VIDEO_EXTENSIONS = frozenset(
     ".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .m2ts .mts .wmv .flv .3gp .ogv .vob".split()
 )
 SOUND_EXTENSIONS = frozenset(".wav .flac .mp3 .m4a .aac .ogg .oga .opus .aif .aiff .wma .w64 .rf64 .caf .au".split())
 MEDIA_EXTENSIONS = VIDEO_EXTENSIONS | SOUND_EXTENSIONS
-
-
-def shown(path: str | os.PathLike[str]) -> str:
-    """A path as messages print it: on one line, and printable even where the name is not valid UTF-8."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
 
 
 def require_readable(path: str | os.PathLike[str]) -> Path:

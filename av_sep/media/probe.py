@@ -9,10 +9,10 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from av_sep.errors import MediaError
+from av_sep.errors import MediaError, shown
 from av_sep.media.claimed_size import promised_bytes_ratio
 from av_sep.media.ffmpeg import FfmpegProcess, media_input
-from av_sep.media.files import require_readable, shown
+from av_sep.media.files import require_readable
 from av_sep.types import MediaInfo
 
 _DURATION = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)")

@@ -13,10 +13,9 @@ from pathlib import Path
 import ffmpeg
 import numpy as np
 
-from av_sep.errors import MediaError
+from av_sep.errors import MediaError, shown
 from av_sep.media import video_frames
 from av_sep.media.ffmpeg import FfmpegProcess, file_url
-from av_sep.media.files import shown
 from av_sep.media.video import frame_rate
 from av_sep.types import Detection, SeenPlayer
 from pipelines.annotation.content import Annotation

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from av_sep import __version__
-from av_sep.errors import ParameterError
-from av_sep.media.files import shown
+from av_sep.errors import ParameterError, shown
 from pipelines.config import AnnotateConfig
 from pipelines.detector_files import detector_files
 

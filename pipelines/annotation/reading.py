@@ -15,9 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from av_sep.errors import ParameterError
+from av_sep.errors import ParameterError, shown
 from av_sep.instruments import Taxonomy, find_taxonomy
-from av_sep.media.files import shown
 from av_sep.types import Detection, InstrumentLabels, SeenPlayer
 from pipelines.annotation.formats import SCHEMA_PATH
 from vision.instrument_classifier import OTHER

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from av_sep.datasets.track import Track
-from av_sep.errors import MediaError
-from av_sep.media.files import shown
+from av_sep.errors import MediaError, shown
 from pipelines.track_audio import TrackAudio
 
 # Decoders of lossy formats add or take some samples at the end; a longer difference is another recording.

@@ -7,8 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from av_sep.datasets.index import open_dataset
 from av_sep.datasets.track import Dataset
-from av_sep.errors import MediaError
-from av_sep.media.files import shown
+from av_sep.errors import MediaError, shown
 from pipelines.prepare.shards import Source
 from pipelines.storage import is_remote, open_folder
 

@@ -14,8 +14,7 @@ import cv2
 import numpy as np
 
 from av_sep.datasets.synthetic.layers import premultiplied, trimmed
-from av_sep.errors import MediaError
-from av_sep.media.files import shown
+from av_sep.errors import MediaError, shown
 
 IMAGE_EXTENSIONS = frozenset(".png .jpg .jpeg .webp .bmp .tif .tiff".split())
 # Players on a film of 360 lines need no more; a film of 1080 lines shows them a little soft.

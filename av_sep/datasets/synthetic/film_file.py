@@ -8,10 +8,9 @@ from types import TracebackType
 import ffmpeg
 import numpy as np
 
-from av_sep.errors import MediaError, ParameterError
+from av_sep.errors import MediaError, ParameterError, shown
 from av_sep.media import probe, replace_when_complete
 from av_sep.media.ffmpeg import FfmpegProcess, file_url, media_input
-from av_sep.media.files import shown
 from av_sep.media.probe import require_sound
 
 # A stage that hardly moves is cheap to encode: quality 23 takes about 100 kB a second at 640 x 360.

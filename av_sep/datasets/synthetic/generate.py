@@ -29,8 +29,8 @@ from av_sep.datasets.synthetic.piece import (
 )
 from av_sep.datasets.synthetic.scores import Score, compose
 from av_sep.datasets.synthetic.sound_sources import SoundSources, choose_voicing, open_sources, play_parts
-from av_sep.errors import MediaError, ParameterError
-from av_sep.media.files import cannot_write, replace_when_complete, shown
+from av_sep.errors import MediaError, ParameterError, shown
+from av_sep.media.files import cannot_write, replace_when_complete
 
 INDEX_NAME = "dataset.json"
 # Raised when the same configuration would give other bytes than before, so that no dataset is half old and half new.

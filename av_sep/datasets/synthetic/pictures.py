@@ -10,9 +10,8 @@ import numpy as np
 from av_sep.datasets.synthetic.cut_outs import IMAGE_EXTENSIONS, cut_out
 from av_sep.datasets.synthetic.drawn_players import draw_player
 from av_sep.datasets.synthetic.layers import PlayerPicture, trimmed
-from av_sep.errors import MediaError, ParameterError
+from av_sep.errors import MediaError, ParameterError, shown
 from av_sep.instruments import URMP_13
-from av_sep.media.files import shown
 
 # A photograph does not say how large its player is. A whole person is high and narrow; what is not is a half figure.
 _PHOTO_HEIGHT = (0.85, 1.05)

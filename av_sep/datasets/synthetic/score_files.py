@@ -27,8 +27,7 @@ from av_sep.datasets.synthetic.ensembles import Player, voice_windows
 from av_sep.datasets.synthetic.harmony import fold, shift_into
 from av_sep.datasets.synthetic.scores import Score, ScorePart, tone_notes
 from av_sep.datasets.synthetic.voice_lines import Tone
-from av_sep.errors import MediaError, ParameterError
-from av_sep.media.files import shown
+from av_sep.errors import MediaError, ParameterError, shown
 
 _MUSICXML_SUFFIXES = {".mxl", ".musicxml", ".xml"}
 _MIDI_SUFFIXES = {".mid", ".midi"}
