@@ -59,7 +59,8 @@ fi
 # tiny RECIPE: settings of a rehearsal.
 tiny() {
     [ -n "${REHEARSE:-}" ] || return 0
-    echo "model.sample_rate_hz=8000 model.num_filters=4 batch_size=2 validation_steps=2"
+    # Weights of networks that are not tiny do not fit.
+    echo "model.sample_rate_hz=8000 model.num_filters=4 batch_size=2 validation_steps=2 start_from=null"
     case $1 in
         log_frequency*) echo "model.num_blocks=1 model.memory_units=0 model.num_bands=192 model.frame_length=256
             model.hop_length=64 segment_samples=4096" ;;
