@@ -33,7 +33,7 @@ from audio.log_frequency_layers import (
     SlotMasks,
 )
 from audio.separation_network import SeparationNetwork, names_in_order, require_source_names
-from audio.slots import ActiveSlots, FromSlots
+from audio.slots import ActiveSlots, FromSlots, require_num_slots
 from audio.spectrogram_framing import spectrogram_chunk_plan
 from audio.spectrogram_layers import Spectrum
 from av_sep.errors import ParameterError
@@ -78,6 +78,8 @@ class LogFrequencyNetwork(SeparationNetwork):
     Raises:
         ParameterError: for options that are unknown or do not fit together.
     """
+
+    OPTIONS_IN_USE = {"num_slots": None}
 
     def __init__(
         self,
@@ -131,14 +133,6 @@ class LogFrequencyNetwork(SeparationNetwork):
         # A frame at the border hears zeros up to a whole frame's length into the stretch.
         return self.reach_frames * self.options["hop_length"] + self.options["frame_length"]
 
-    def for_inference(self) -> "LogFrequencyNetwork":
-        """The network that separates chunks with these weights: one without a limit on labelled sources."""
-        if self.options["num_slots"] is None:
-            return self
-        twin = LogFrequencyNetwork(**{**self.options, "num_slots": None})
-        twin.set_weights(self.get_weights())
-        return twin
-
     def chunk_plan(self, chunk_samples: int) -> ChunkPlan:
         """How to cut a long signal for this network, in hops of at least `chunk_samples`."""
         return spectrogram_chunk_plan(
@@ -148,7 +142,6 @@ class LogFrequencyNetwork(SeparationNetwork):
 
 def _validate(options):
     require_source_names(options)
-    names = options["source_names"]
     if options["conditioning"] not in (None, *MECHANISMS):
         raise ParameterError(
             f"Expected conditioning to be one of {(None, *MECHANISMS)}. Received: {options['conditioning']!r}"
@@ -158,8 +151,7 @@ def _validate(options):
             raise ParameterError(f"Expected {name} >= 1. Received: {name}={options[name]}")
     if options["memory_units"] < 0:
         raise ParameterError(f"Expected memory_units >= 0. Received: memory_units={options['memory_units']}")
-    if options["num_slots"] is not None and not 1 <= options["num_slots"] <= len(names):
-        raise ParameterError(f"Expected num_slots from 1 to {len(names)}. Received: num_slots={options['num_slots']}")
+    require_num_slots(options)
     if options["num_slots"] is not None and options["conditioning"] is None:
         raise ParameterError("Expected no num_slots without a conditioning: labels choose what gets a slot.")
     _validate_axes(options)

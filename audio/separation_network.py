@@ -25,7 +25,12 @@ class SeparationNetwork(keras.Model):
         separate: `(mixture, label_vector or None, options)` to sources: the subclass's graph.
         options: all arguments of the subclass's constructor by name, checked.
         name: of the Keras model.
+
+    Attributes:
+        OPTIONS_IN_USE: options that serve training alone, as they are when a network separates.
     """
+
+    OPTIONS_IN_USE: dict[str, Any] = {}
 
     def __init__(self, separate: Callable[..., Any], options: dict[str, Any], name: str | None):
         inputs = {"mixture": keras.Input((None, options["num_channels"]), name="mixture")}
@@ -62,8 +67,16 @@ class SeparationNetwork(keras.Model):
         return num_samples
 
     def for_inference(self) -> "SeparationNetwork":
-        """The network that separates chunks with these weights: itself."""
-        return self
+        """The network that separates chunks with these weights: itself, or its twin with `OPTIONS_IN_USE`."""
+        if self.OPTIONS_IN_USE.items() <= self.options.items():
+            return self
+        return self.twin(**self.OPTIONS_IN_USE)
+
+    def twin(self, **changes) -> "SeparationNetwork":
+        """The same network with other options that change no weights, and a copy of the weights."""
+        twin = type(self)(**{**self.options, **changes})
+        twin.set_weights(self.get_weights())
+        return twin
 
     def get_config(self):
         return {"name": self.name, **self.options, "source_names": list(self.source_names)}

@@ -4,6 +4,8 @@ Conventions: estimates are `[batch, num_sources, time, channels]`, label vectors
 `[batch, num_slots, num_sources]`: one row per slot, 1 in the place of its source.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -70,6 +72,17 @@ class FromSlots(keras.layers.Layer):
 
     def compute_output_shape(self, estimates_shape, slots_shape):
         return (estimates_shape[0], slots_shape[2], *estimates_shape[2:])
+
+
+def require_num_slots(options: dict[str, Any]) -> None:
+    """Checks a network's `num_slots`: None, or no more than it has sources.
+
+    Raises:
+        ParameterError: where that is not so.
+    """
+    num_slots, num_sources = options["num_slots"], len(options["source_names"])
+    if num_slots is not None and not 1 <= num_slots <= num_sources:
+        raise ParameterError(f"Expected num_slots from 1 to {num_sources}. Received: num_slots={num_slots}")
 
 
 def _picked(waveforms, rows):

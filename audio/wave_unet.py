@@ -25,7 +25,7 @@ from audio.consistency import LabelGate, MixtureConsistency
 from audio.framing import ChunkPlan, on_grid, output_length, valid_chunk_plan
 from audio.layers import UPSAMPLING, AppendDifference, CenterCropLike, Decimate, StackSources, Upsample
 from audio.separation_network import SeparationNetwork, names_in_order, require_source_names
-from audio.slots import ActiveSlots, FromSlots, ToSlots
+from audio.slots import ActiveSlots, FromSlots, ToSlots, require_num_slots
 from audio.wiener_filter import OVERLAP, WienerFilter
 from av_sep.errors import ParameterError
 
@@ -72,6 +72,8 @@ class WaveUNet(SeparationNetwork):
     Raises:
         ParameterError: for options that are unknown or do not fit together.
     """
+
+    OPTIONS_IN_USE = {"context": True, "num_slots": None}
 
     def __init__(
         self,
@@ -126,11 +128,6 @@ class WaveUNet(SeparationNetwork):
         # What an STFT frame reaches over, on the network's grid.
         return on_grid(self.options["wiener_frame_length"] or 0, self._grid_samples)
 
-    def for_inference(self) -> "WaveUNet":
-        """The network that separates chunks with these weights: itself, or its twin for any length and all labels."""
-        options = {**self.options, "context": True, "num_slots": None}
-        return self if options == self.options else self._twin(options)
-
     def chunk_plan(self, chunk_samples: int) -> ChunkPlan:
         """How to cut a long signal for this network with `context=True`, in hops of at least `chunk_samples`."""
         sizes = ("num_levels", *KERNEL_SIZES)
@@ -161,12 +158,7 @@ class WaveUNet(SeparationNetwork):
 
     def with_context(self, context: bool) -> "WaveUNet":
         """The same network and a copy of its weights, with valid (True) or zero-padded (False) convolutions."""
-        return self._twin({**self.options, "context": context})
-
-    def _twin(self, options):
-        twin = WaveUNet(**options)
-        twin.set_weights(self.get_weights())
-        return twin
+        return self.twin(context=context)
 
 
 def _validate(options):
@@ -202,12 +194,9 @@ def _validate(options):
 
 
 def _validate_slots(options):
-    num_slots, num_sources = options["num_slots"], len(options["source_names"])
-    if num_slots is None:
-        return
-    if not 1 <= num_slots <= num_sources:
-        raise ParameterError(f"Expected num_slots from 1 to {num_sources}. Received: num_slots={num_slots}")
-    if not options["gate"] or options["wiener_frame_length"] is None:
+    require_num_slots(options)
+    filtered_by_label = options["gate"] and options["wiener_frame_length"] is not None
+    if options["num_slots"] is not None and not filtered_by_label:
         raise ParameterError(
             "Expected a gate and a wiener_frame_length with num_slots: labels choose what is filtered."
             f" Received: gate={options['gate']}, wiener_frame_length={options['wiener_frame_length']}"

@@ -57,7 +57,7 @@ class WienerFilter(keras.layers.Layer):
 
     def call(self, estimates, mixture, training=False):
         if training:
-            self.add_loss(LEVEL_COST * ops.mean(_power(estimates) / (_power(mixture) + QUIET)))
+            self.add_loss(LEVEL_COST * ops.mean(_relative_power(estimates, mixture)))
         sizes = {"frame_length": self.frame_length, "hop_length": self.frame_length // OVERLAP}
         num_sources, channels = estimates.shape[1], estimates.shape[3]
         num_samples = ops.shape(mixture)[1]
@@ -76,6 +76,7 @@ class WienerFilter(keras.layers.Layer):
         return {**super().get_config(), "frame_length": self.frame_length}
 
 
-def _power(waveforms):
-    """Mean square of `[batch, ..., time, channels]`, summed over what stands between."""
-    return ops.sum(ops.mean(ops.square(waveforms), axis=(-2, -1)), axis=tuple(range(1, len(waveforms.shape) - 2)))
+def _relative_power(estimates, mixture):
+    """Mean squares of the estimates, added up, in parts of the mixture's, `[batch]`."""
+    of_estimates, of_mixture = (ops.mean(ops.square(sound), axis=(-2, -1)) for sound in (estimates, mixture))
+    return ops.sum(of_estimates, axis=1) / (of_mixture + QUIET)

@@ -55,7 +55,7 @@ def _dataset_command(dataset: str, description: str) -> click.Command:
     @click.option("--detector", help="Boxes for --fps: known (the default), none, embedded or hub:<handle>.")
     @click.option("--leave-out", multiple=True, metavar="TRACK", help="May be repeated; the manifest says so.")
     @click.option("--allow-problems", is_flag=True, help="Leave out tracks that cannot be used; the manifest says so.")
-    @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
+    @click.option("--overwrite", is_flag=True, help="Replace what an earlier run made.")
     @click.option("--dry-run", is_flag=True, help="Check the dataset and say what would be written.")
     @quiet_option
     @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")

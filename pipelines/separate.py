@@ -221,7 +221,8 @@ class SeparationRunner:
                 num_samples += len(separated.mixture)
                 progress("separating", num_samples / rate, plan.info.duration_seconds)
             progress("separating", num_samples / rate, num_samples / rate)
-            plan.remarks.extend([reader.damage] if reader.damage is not None else [])
+            if reader.damage is not None:
+                plan.remarks.append(reader.damage)
         return {
             name: WrittenStem(writer.path, pictures[name], writer.num_clipped) for name, writer in writers.items()
         }

@@ -15,8 +15,8 @@ from itertools import zip_longest
 import numpy as np
 
 from audio.resampling import StreamResampler
-from av_sep.errors import shown
 from av_sep.datasets.track import Sound, Track
+from av_sep.errors import shown
 from av_sep.media import AudioReader, open_audio
 
 Block = tuple[np.ndarray, dict[str, np.ndarray]]
