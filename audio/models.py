@@ -2,8 +2,9 @@
 
 Packaged models live in `audio/weights/<name>/`: `config.json` (class, constructor arguments, what it was trained on),
 `weights.npz` (float16 arrays in the order of `get_weights()`, the NMF templates or, in float32, the Wiener spectra)
-and `README.md` (model card). A pool of models names other packaged ones and has no arrays of its own. A `.keras` file
-of a registered network is taken as it is.
+and `README.md` (model card). A pool of models names other packaged ones and has no arrays of its own. Where the config
+has `shares_notes`, separators share the model's estimates out anew by notes. A `.keras` file of a registered network is
+taken as it is.
 """
 
 import json
@@ -134,6 +135,7 @@ def make_separator(
     *,
     mixture_consistency: bool = True,
     chunk_samples: int | None = None,
+    share_notes: bool | None = None,
 ) -> StreamSeparator:
     """The separator that a model needs: chunk by chunk where it can, else of the whole mixture at once.
 
@@ -142,11 +144,14 @@ def make_separator(
         mixture_consistency: see `StreamSeparator`.
         chunk_samples: see `Separator`; None for the usual length, or twice the context that the model asks for around a
             chunk if that is more, so that context is a third of the work at most.
+        share_notes: see `Separator`; models of whole mixtures never do.
     """
     if isinstance(model, SeparationModel):
         if chunk_samples is None:
             chunk_samples = _usual_chunk_samples(model)
-        return Separator(model, mixture_consistency=mixture_consistency, chunk_samples=chunk_samples)
+        return Separator(
+            model, mixture_consistency=mixture_consistency, chunk_samples=chunk_samples, share_notes=share_notes
+        )
     return WholeMixtureSeparator(model, mixture_consistency=mixture_consistency)
 
 
@@ -155,7 +160,7 @@ def _usual_chunk_samples(model: SeparationModel) -> int:
     return max(DEFAULT_CHUNK_SAMPLES, 2 * (plan.num_input_samples - plan.hop_samples))
 
 
-def save_packaged(network, directory: Path, *, description: str, training: dict) -> None:
+def save_packaged(network, directory: Path, *, description: str, training: dict, shares_notes: bool = False) -> None:
     """Writes a network in the packaged form, weights as float16.
 
     Args:
@@ -163,17 +168,26 @@ def save_packaged(network, directory: Path, *, description: str, training: dict)
         directory: folder to make.
         description: one line for listings.
         training: what it was trained on, for how long.
+        shares_notes: whether separators share its estimates out anew by notes.
     """
     options = {**network.options, "source_names": list(network.source_names)}
-    config = {"class": type(network).__name__, "description": description, "options": options, "training": training}
+    config = {
+        "class": type(network).__name__,
+        "description": description,
+        "shares_notes": shares_notes,
+        "options": options,
+        "training": training,
+    }
     write_packaged(directory, config, network.get_weights())
 
 
 def _load_packaged(directory: Path) -> SeparationModel:
     config = read_config(directory)
+    shares_notes = config.get("shares_notes", False)
     if config["class"] == "PooledModel":
-        models = [cast(NetworkModel, load_model(name)) for name in config["options"]["models"]]
-        return PooledModel(models, config["options"]["weights"], config["options"]["exponents"])
+        options = config["options"]
+        models = [cast(NetworkModel, load_model(name)) for name in options["models"]]
+        return PooledModel(models, options["weights"], options["exponents"], shares_notes=shares_notes)
     arrays = read_arrays(directory)
     if config["class"] == "StaticWiener":
         return StaticWiener(power_spectra=arrays[0], **config["options"])
@@ -183,7 +197,7 @@ def _load_packaged(directory: Path) -> SeparationModel:
 
     network = build_network(config["class"], config["options"])
     network.set_weights(arrays)
-    return NetworkModel(network)
+    return NetworkModel(network, shares_notes=shares_notes)
 
 
 def _load_file(path: Path) -> SeparationModel:

@@ -14,10 +14,10 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import scipy.fft
 
 from audio.framing import ChunkPlan, on_grid
-from audio.reweighting import OVERLAP, STFT_FRAMES_PER_GROUP, frame_length_at, root_hann, share_by_weight
+from audio.reweighting import STFT_FRAMES_PER_GROUP, share_by_weight
+from audio.root_hann_stft import RootHannStft
 from audio.separation_model import NetworkModel
 from av_sep.errors import ParameterError
 
@@ -36,13 +36,21 @@ class PooledModel:
         models: two or more.
         weights: of each in the mean, above 0; only their ratios count.
         exponents: of all but the first, not below 0; with 1 one shares out as much as the mean does.
+        shares_notes: whether separators share the estimates out anew by notes (`audio.note_sharing`).
 
     Raises:
         ParameterError: for a single model, models of different rates or sources, and weights or exponents that are
             none.
     """
 
-    def __init__(self, models: Sequence[NetworkModel], weights: Sequence[float], exponents: Sequence[float]):
+    def __init__(
+        self,
+        models: Sequence[NetworkModel],
+        weights: Sequence[float],
+        exponents: Sequence[float],
+        *,
+        shares_notes: bool = False,
+    ):
         if len(models) < 2 or len({(model.sample_rate_hz, model.source_names) for model in models}) > 1:
             kinds = "; ".join(f"{model.sample_rate_hz} Hz {', '.join(model.source_names)}" for model in models)
             raise ParameterError(f"Expected two models or more of one rate and the same sources. Received: {kinds}")
@@ -53,9 +61,9 @@ class PooledModel:
         self.models = tuple(models)
         self.weights = tuple(weight / sum(weights) for weight in weights)
         self.exponents = tuple(exponents)
-        self.frame_length = frame_length_at(self.sample_rate_hz)
-        self.hop_length = self.frame_length // OVERLAP
-        self._window = root_hann(self.frame_length)
+        self.shares_notes = shares_notes
+        self._stft = RootHannStft(self.sample_rate_hz)
+        self.frame_length, self.hop_length = self._stft.frame_length, self._stft.hop_length
         # What overlaps the first and the last STFT frame that counts, on the grid of chunks.
         self._margin = self._on_grid(self.frame_length - self.hop_length)
         # By the length of a chunk: how it is cut, and what each model wants of it.
@@ -104,7 +112,9 @@ class PooledModel:
         overlap = self.frame_length - self.hop_length
         for start in range(0, pooled.shape[1] - overlap, hop_samples):
             stretch = slice(start, start + hop_samples + overlap)
-            pooled[:, stretch] += self._inverse(self._pool([self._stft(opinion[:, stretch]) for opinion in opinions]))
+            pooled[:, stretch] += self._stft.waveforms(
+                self._pool([self._stft.spectra(opinion[:, stretch]) for opinion in opinions])
+            )
         return pooled
 
     def _on_grid(self, num_samples: int) -> int:
@@ -121,18 +131,3 @@ class PooledModel:
             magnitudes = np.abs(spectra) + least
             odds = odds * np.maximum(magnitudes / magnitudes.sum(axis=0), np.float32(FLOOR)) ** np.float32(exponent)
         return share_by_weight(mean, odds)
-
-    def _stft(self, estimates: np.ndarray) -> np.ndarray:
-        """`[num_active, time]` to `[num_active, stft_frames, bins]`."""
-        views = np.lib.stride_tricks.sliding_window_view(estimates, self.frame_length, axis=1)
-        return scipy.fft.rfft(views[:, :: self.hop_length] * self._window)
-
-    def _inverse(self, spectra: np.ndarray) -> np.ndarray:
-        """What `_stft` was made of, but for the ends, which fewer STFT frames overlap."""
-        stft_frames = scipy.fft.irfft(spectra, self.frame_length) * (self._window * np.float32(2 / OVERLAP))
-        num_active, num_frames, _ = stft_frames.shape
-        hops = stft_frames.reshape(num_active, num_frames, OVERLAP, self.hop_length)
-        added = np.zeros((num_active, num_frames + OVERLAP - 1, self.hop_length), np.float32)
-        for number in range(OVERLAP):
-            added[:, number : number + num_frames] += hops[:, :, number]
-        return added.reshape(num_active, -1)

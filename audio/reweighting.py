@@ -12,15 +12,13 @@ Conventions: estimates are float32 `[num_active, time, channels]`; channels are 
 weights. STFT frames are windowed by the root of a Hann window before and after.
 """
 
-import math
 from collections.abc import Callable
 
 import numpy as np
 import scipy.fft
-from scipy.signal import get_window
 
-FRAME_SECONDS = 0.19  # resolves the partials of two low notes a semitone apart; nearest power of two of samples
-OVERLAP = 4
+from audio.root_hann_stft import RootHannStft
+
 # Bounds the memory of what is transformed at a time.
 STFT_FRAMES_PER_GROUP = 16
 _SMALLEST = 1e-12  # keeps the share of silence finite
@@ -37,10 +35,9 @@ class Reweighter:
     """
 
     def __init__(self, weights: Weights, sample_rate_hz: float):
-        self.frame_length = frame_length_at(sample_rate_hz)
-        self.hop_length = self.frame_length // OVERLAP
+        self._stft = RootHannStft(sample_rate_hz)
+        self.frame_length, self.hop_length = self._stft.frame_length, self._stft.hop_length
         self._weights, self._rate_hz = weights, sample_rate_hz
-        self._window = root_hann(self.frame_length)
         self._waiting: np.ndarray | None = None
         self._ringing: np.ndarray | None = None
         self._num_stft_frames = 0
@@ -83,7 +80,7 @@ class Reweighter:
         """The next ones, shared out and windowed twice, `[num_active, stft_frames, channels, frame_length]`."""
         assert self._waiting is not None
         views = np.lib.stride_tricks.sliding_window_view(self._waiting, self.frame_length, axis=1)
-        stft_frames = views[:, : num_new * self.hop_length : self.hop_length] * self._window
+        stft_frames = views[:, : num_new * self.hop_length : self.hop_length] * self._stft.window
         starts = np.arange(self._num_stft_frames, self._num_stft_frames + num_new) * self.hop_length - self._margin
         middles_seconds = (starts + self.frame_length / 2) / self._rate_hz
         weights = self._weights(middles_seconds)[:, :, None, None].astype(np.float32)
@@ -91,7 +88,7 @@ class Reweighter:
         if np.any(weights != weights[:1]):
             shared = share_by_weight(scipy.fft.rfft(stft_frames), weights)
             stft_frames = scipy.fft.irfft(shared, self.frame_length)
-        return stft_frames * (self._window * np.float32(2 / OVERLAP))
+        return stft_frames * self._stft.inverse_window
 
     def _overlap_add(self, stft_frames: np.ndarray) -> np.ndarray:
         """Adds STFT frames up and returns what no later one reaches, `[num_active, time, channels]`."""
@@ -106,16 +103,6 @@ class Reweighter:
             added[:, start : start + length] += stretch.reshape(num_active, length, num_channels)
         self._ringing = added[:, length:]
         return added[:, :length]
-
-
-def frame_length_at(sample_rate_hz: float) -> int:
-    """Samples of an STFT frame at a rate: a power of two, 8 at least."""
-    return 2 ** max(round(math.log2(FRAME_SECONDS * sample_rate_hz)), 3)
-
-
-def root_hann(frame_length: int) -> np.ndarray:
-    """The window, float32 `[frame_length]`; its square adds up to OVERLAP / 2 over the STFT frames."""
-    return np.sqrt(get_window("hann", frame_length)).astype(np.float32)
 
 
 def share_by_weight(spectra: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -55,18 +55,20 @@ class NetworkModel:
     Args:
         network: one of `audio.networks.NETWORKS` with one channel; of a Wave-U-Net with zero-padded convolutions the
             weights are moved to a twin with valid ones.
+        shares_notes: whether separators share the estimates out anew by notes (`audio.note_sharing`).
 
     Raises:
         ParameterError: if the network is not for one channel.
     """
 
-    def __init__(self, network):
+    def __init__(self, network, *, shares_notes: bool = False):
         if network.options["num_channels"] != 1:
             raise ParameterError(
                 "Expected a network for one channel; every channel of a recording is separated by itself."
                 f" Received: num_channels={network.options['num_channels']}"
             )
         self.network = network.for_inference()
+        self.shares_notes = shares_notes
         # XLA on CPU costs seconds of compilation and gains little on one forward pass.
         self.network.compile(jit_compile=_must_compile())
 

@@ -5,6 +5,7 @@ What it promises, for every model:
     * an instrument whose label is 0 is exactly silent;
     * with `mixture_consistency` the active estimates add up to the mixture, in any case estimates plus residual do;
     * where an activity is given, who is heard to rest is silent, and the others get what his stem held;
+    * where notes are shared out, estimates add up to what they did before;
     * how the stream is cut into blocks and chunks cannot be heard (equal to 1e-6);
     * with a chunked model, memory does not grow with the length of the stream.
 
@@ -23,6 +24,7 @@ import numpy as np
 
 from audio.activity import Activity
 from audio.level import working_gain
+from audio.note_sharing import NoteSharing
 from audio.resampling import StreamResampler
 from audio.reweighting import Reweighter
 from audio.separation_model import SeparationModel, WholeMixtureModel
@@ -192,6 +194,7 @@ class Separator(StreamSeparator):
         mixture_consistency: see `StreamSeparator`.
         chunk_samples: shortest stretch that the model gives at a time, in samples at its rate; more is faster per
             second of sound and takes more memory.
+        share_notes: share the estimates out anew by notes, at the model's rate; None as the model says.
 
     Raises:
         ParameterError: if `chunk_samples` is below 1.
@@ -205,11 +208,13 @@ class Separator(StreamSeparator):
         *,
         mixture_consistency: bool = True,
         chunk_samples: int = DEFAULT_CHUNK_SAMPLES,
+        share_notes: bool | None = None,
     ):
         if chunk_samples < 1:
             raise ParameterError(f"Expected chunk_samples >= 1. Received: chunk_samples={chunk_samples}")
         super().__init__(model, mixture_consistency=mixture_consistency)
         self.chunk_samples = chunk_samples
+        self.shares_notes = getattr(model, "shares_notes", False) if share_notes is None else share_notes
 
     def _stream(self, blocks, label_vector, sample_rate_hz) -> Iterator[SeparatedBlock]:
         run = None
@@ -249,6 +254,9 @@ class _Run:
         self.label_vector = label_vector
         self.active = list(separator.active(label_vector))
         self.num_channels = num_channels
+        # One alone has nobody to share with.
+        shares_notes = separator.shares_notes and len(self.active) > 1
+        self.notes = NoteSharing(self.model.sample_rate_hz) if shares_notes else None
         self.plan = self.model.chunk_plan(separator.chunk_samples)
         rate = self.model.sample_rate_hz
         self.down = StreamResampler(sample_rate_hz, rate, num_channels)
@@ -267,7 +275,7 @@ class _Run:
             return
         self._hear(self.down.process(block))
         while len(self.waiting_input) >= self.plan.num_input_samples:
-            yield from self._emit(self.up.process(self._next_chunk()))
+            yield from self._emit(self._up(self._next_chunk()))
 
     def finish(self) -> Iterator[SeparatedBlock]:
         if not self.active:
@@ -278,7 +286,9 @@ class _Run:
         while self.num_separated < self.num_heard:
             missing = self.plan.num_input_samples - len(self.waiting_input)
             self.waiting_input.push(np.zeros((max(missing, 0), self.num_channels), np.float32))
-            yield from self._emit(self.up.process(self._next_chunk()))
+            yield from self._emit(self._up(self._next_chunk()))
+        if self.notes is not None:
+            yield from self._emit(self.up.process(_stacked(self.notes.finish())))
         rest = self.up.process(np.zeros((0, len(self.active) * self.num_channels), np.float32), last=True)
         # Converting down and up again rounds the length to within a sample or two of the mixture's.
         missing = len(self.waiting_mixture) - len(rest)
@@ -288,8 +298,12 @@ class _Run:
         self.num_heard += len(block)
         self.waiting_input.push(block)
 
+    def _up(self, estimates: np.ndarray) -> np.ndarray:
+        """Model-rate estimates to what is ready of them at the stream's rate, `[time, num_active * channels]`."""
+        return self.up.process(_stacked(estimates if self.notes is None else self.notes.push(estimates)))
+
     def _next_chunk(self) -> np.ndarray:
-        """Separates the next chunk, every channel by itself: `[time, num_active * channels]` at the model's rate."""
+        """Separates the next chunk, every channel by itself: `[num_active, time, channels]` at the model's rate."""
         chunk = self.waiting_input.peek(self.plan.num_input_samples)
         self.waiting_input.drop(self.plan.hop_samples)
         num_new = min(self.plan.hop_samples, self.num_heard - self.num_separated)
@@ -298,7 +312,7 @@ class _Run:
             self.model.separate_chunk(chunk[:, channel], self.label_vector)[self.active, :num_new]
             for channel in range(self.num_channels)
         ]
-        return np.stack(channels, axis=-1).transpose(1, 0, 2).reshape(num_new, -1)
+        return np.stack(channels, axis=-1)
 
     def _emit(self, stacked: np.ndarray) -> Iterator[SeparatedBlock]:
         stacked = stacked[: len(self.waiting_mixture)]
@@ -309,6 +323,12 @@ class _Run:
         if self.mixture_consistency:
             estimates = share_difference(estimates, mixture)
         yield SeparatedBlock(mixture, np.ascontiguousarray(estimates, np.float32))
+
+
+def _stacked(estimates: np.ndarray) -> np.ndarray:
+    """`[num_active, time, channels]` to `[time, num_active * channels]`, as the converters of rates take it."""
+    num_active, num_samples, num_channels = estimates.shape
+    return estimates.transpose(1, 0, 2).reshape(num_samples, num_active * num_channels)
 
 
 class _Queue:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from scipy.signal import stft
 
-from audio.baselines.nmf import BETAS, SPECTROGRAM_POWERS, factorize
+from audio.nmf import BETAS, SPECTROGRAM_POWERS, factorize
 from audio.baselines.supervised_nmf import OVERLAP
 from audio.packaged import write_packaged
 from av_sep.datasets.solo_bank import INT16_SCALE, SoloBank, open_bank

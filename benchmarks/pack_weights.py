@@ -35,11 +35,14 @@ def describe_run(run: Path) -> dict:
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.argument("description")
 @click.option("--after", multiple=True, type=click.Path(exists=True, path_type=Path), help="Runs that came before.")
-def main(run: Path, directory: Path, description: str, after: tuple[Path, ...]) -> None:
+@click.option("--share-notes", is_flag=True, help="Separators share its estimates out anew by notes.")
+def main(run: Path, directory: Path, description: str, after: tuple[Path, ...], share_notes: bool) -> None:
     """Writes config.json and weights.npz to `directory`."""
     network = keras.saving.load_model(run / "best.keras", compile=False)
     training = {"runs": [describe_run(folder) for folder in (*after, run)]}
-    save_packaged(network.for_inference(), directory, description=description, training=training)
+    save_packaged(
+        network.for_inference(), directory, description=description, training=training, shares_notes=share_notes
+    )
 
 
 if __name__ == "__main__":

@@ -15,10 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from score_models import RATE_HZ, Example, make_examples, make_parser, read_held_out, read_solos
+from score_models import RATE_HZ, Example, load_separators, make_examples, make_parser, read_held_out, read_solos
 
 from audio.metrics import level_below_mixture_db, si_sdr
-from audio.models import load_model, make_separator
 from audio.tagger import load_tagger
 from av_sep.instruments import URMP_13
 
@@ -122,7 +121,7 @@ def main() -> None:
     if options.solos:
         data["real solos"] = strung_together(read_solos(options.solos), options.seed)
     tagger = load_tagger()
-    separators = {name: make_separator(load_model(name)) for name in options.models.split(",")}
+    separators = load_separators(options)
     rows = []
     for title, clips in data.items():
         for number in map(int, options.num_instruments.split(",")):

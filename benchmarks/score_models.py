@@ -22,6 +22,7 @@ import pandas as pd  # noqa: E402
 from audio.baselines.oracle import ideal_ratio_mask  # noqa: E402
 from audio.metrics import sdr, si_sdr  # noqa: E402
 from audio.models import load_model, make_separator  # noqa: E402
+from audio.separator import StreamSeparator  # noqa: E402
 from audio.resampling import resample  # noqa: E402
 from av_sep.datasets.mixing import set_level  # noqa: E402
 from av_sep.datasets.solo_bank import open_bank  # noqa: E402
@@ -120,17 +121,24 @@ def make_parser(description: str | None, *, models: str, count: int) -> argparse
     parser.add_argument("--solos", type=Path)
     parser.add_argument("--bank", type=Path)
     parser.add_argument("--models", default=models)
+    parser.add_argument("--share-notes", choices=("yes", "no"), help="for all models, whatever their configs say")
     parser.add_argument("--count", type=int, default=count, help="mixtures per table and number of instruments")
     parser.add_argument("--num-instruments", default="2,3")
     parser.add_argument("--seed", type=int, default=0)
     return parser
 
 
+def load_separators(options: argparse.Namespace) -> dict[str, StreamSeparator]:
+    """The models' names and what separates by them."""
+    share_notes = None if options.share_notes is None else options.share_notes == "yes"
+    return {name: make_separator(load_model(name), share_notes=share_notes) for name in options.models.split(",")}
+
+
 def main() -> None:
     parser = make_parser(__doc__, models="wiener,conditioned_small", count=40)
     parser.add_argument("--csv", type=Path, help="also write every row here")
     options = parser.parse_args()
-    separators = {name: make_separator(load_model(name)) for name in options.models.split(",")}
+    separators = load_separators(options)
     tables = read_data(options.bank, options.solos)
     everything = []
     for title, (clips, seconds) in tables.items():

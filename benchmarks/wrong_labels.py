@@ -12,10 +12,9 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from score_models import RATE_HZ, Example, make_examples, make_parser, read_data
+from score_models import RATE_HZ, Example, load_separators, make_examples, make_parser, read_data
 
 from audio.metrics import level_below_mixture_db, si_sdr
-from audio.models import load_model, make_separator
 from audio.tagger import StreamTagger, load_tagger
 from av_sep.instruments import URMP_13
 from pipelines.rests import should_gate_rests
@@ -61,7 +60,7 @@ def main() -> None:
     parser.add_argument("--gate-rests", action="store_true")
     options = parser.parse_args()
     data = read_data(options.bank, options.solos)
-    separators = {name: make_separator(load_model(name)) for name in options.models.split(",")}
+    separators = load_separators(options)
     tagger = load_tagger() if options.gate_rests else None
     rows = []
     for title, (clips, seconds) in data.items():

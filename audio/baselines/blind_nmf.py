@@ -25,7 +25,7 @@ from scipy.signal import istft, stft
 from sklearn.cluster import KMeans
 
 from audio.baselines.component_naming import ComponentNamer
-from audio.baselines.nmf import BETAS, SPECTROGRAM_POWERS, Factorization, factorize
+from audio.nmf import BETAS, SPECTROGRAM_POWERS, Factorization, factorize
 from av_sep.errors import ParameterError
 
 FRAME_SECONDS = 0.129

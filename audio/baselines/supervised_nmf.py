@@ -1,7 +1,7 @@
 """Supervised NMF: templates of each instrument, learnt from solos, explain every frame of the mixture.
 
 The templates of the active instruments stand side by side and stay fixed; the activations of each frame are found by a
-fixed number of multiplicative updates (`audio.baselines.nmf`) from the same start. What the templates of an instrument
+fixed number of multiplicative updates (`audio.nmf`) from the same start. What the templates of an instrument
 explain of a bin, over what all explain, is its mask there. No frame hears another, so a stream may be cut anywhere
 between two hops without anybody hearing it.
 
@@ -23,7 +23,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.signal import istft, stft
 
-from audio.baselines.nmf import BETAS, SPECTROGRAM_POWERS, factorize
+from audio.nmf import BETAS, SPECTROGRAM_POWERS, factorize
 from audio.framing import ChunkPlan
 from audio.spectrogram_framing import spectrogram_chunk_plan
 from av_sep.errors import ParameterError

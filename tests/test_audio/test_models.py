@@ -132,6 +132,27 @@ def test_network_saved_as_packaged_comes_back_within_half_precision(make_network
     np.testing.assert_allclose(load_model("mine").separate_chunk(chunk, labels), expected, rtol=0, atol=0.01)
 
 
+@pytest.mark.parametrize("shares_notes", (True, False))
+def test_config_says_whether_notes_are_shared_out(make_network, tmp_path, monkeypatch, shares_notes):
+    network = make_network(conditioning="additive")
+    monkeypatch.setattr(models, "WEIGHTS_DIR", tmp_path)
+    save_packaged(network, tmp_path / "mine", description="", training={}, shares_notes=shares_notes)
+    options = {"models": ["mine", "mine"], "weights": [1, 1], "exponents": [1]}
+    pool = {"class": "PooledModel", "description": "", "shares_notes": shares_notes, "options": options}
+    (tmp_path / "pool").mkdir()
+    (tmp_path / "pool" / "config.json").write_text(json.dumps(pool))
+    for name in ("mine", "pool"):
+        assert make_separator(load_model(name)).shares_notes == shares_notes
+        assert make_separator(load_model(name), share_notes=not shares_notes).shares_notes != shares_notes
+
+
+def test_models_whose_scores_are_told_share_notes_out():
+    """As their cards say; the classics and the small networks are left as they were published."""
+    sharing = {name for name in ("default", "wiener", "nmf", "conditioned_small", "log_frequency",
+                                 "wave_unet_conditioned") if make_separator(load_model(name)).shares_notes}  # fmt: skip
+    assert sharing == {"default", "log_frequency", "wave_unet_conditioned"}
+
+
 @pytest.mark.parametrize("alias", sorted(models.ALIASES))
 def test_alias_stands_for_the_default_model(make_network, tmp_path, monkeypatch, alias):
     network = make_network(("a", "b"), conditioning="additive")

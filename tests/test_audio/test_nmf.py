@@ -6,7 +6,7 @@ from scipy.signal import stft
 from scipy.special import kl_div
 from sklearn.decomposition import non_negative_factorization
 
-from audio.baselines.nmf import FLOOR, factorize
+from audio.nmf import FLOOR, factorize
 from av_sep.errors import ParameterError
 
 DIVERGENCES = {"frobenius": "frobenius", "kl": "kullback-leibler", "itakura_saito": "itakura-saito"}

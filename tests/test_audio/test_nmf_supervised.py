@@ -6,7 +6,7 @@ from scipy.signal import stft
 from sklearn.decomposition import non_negative_factorization
 from threadpoolctl import threadpool_limits
 
-from audio.baselines.nmf import factorize
+from audio.nmf import factorize
 from audio.baselines.supervised_nmf import SupervisedNMF
 from audio.metrics import sdr, si_sdr
 from audio.models import load_model

@@ -1,4 +1,4 @@
-"""What the separator promises, for two networks, a pool of both and fixed filters.
+"""What the separator promises, for networks, a pool of two, fixed filters and a network whose notes are shared out.
 
 Estimates are made non-trivial on purpose: the first network has random weights and neither gate nor consistency of its
 own, so that silence and sums are the separator's work. The second one sees to them itself.
@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from scipy.signal import correlate, correlation_lags
 
-from audio.pooled_model import PooledModel
+from audio.activity import Activity
 from audio.baselines.wiener import StaticWiener
 from audio.framing import output_length, valid_lengths
-from audio.activity import Activity
+from audio.note_sharing import BLOCK_SECONDS, NoteSharing
+from audio.pooled_model import PooledModel
 from audio.separation_model import NetworkModel, SeparationModel
 from audio.separator import Separator
 from av_sep.errors import ParameterError
@@ -38,10 +39,11 @@ def models(conditioned_network, make_network, make_log_frequency_network):
         "log_frequency": NetworkModel(make_log_frequency_network(num_slots=3, memory_units=0)),
     }
     pool = PooledModel((networks["network"], networks["log_frequency"]), (3, 1), (0.5,))
-    return {**networks, "pool": pool, "wiener": wiener_model()}
+    notes = NetworkModel(conditioned_network, shares_notes=True)
+    return {**networks, "pool": pool, "wiener": wiener_model(), "notes": notes}
 
 
-@pytest.fixture(params=("network", "filtered", "log_frequency", "pool", "wiener"))
+@pytest.fixture(params=("network", "filtered", "log_frequency", "pool", "wiener", "notes"))
 def model(models, request):
     return models[request.param]
 
@@ -295,7 +297,8 @@ def test_stream_answers_before_its_input_ends(model, rng, rate):
 
     chunk_samples = 1024
     plan = model.chunk_plan(chunk_samples)
-    delay = (plan.num_input_samples + chunk_samples) * rate / MODEL_RATE + 4000
+    block_samples = BLOCK_SECONDS * MODEL_RATE if getattr(model, "shares_notes", False) else 0
+    delay = (plan.num_input_samples + chunk_samples + block_samples) * rate / MODEL_RATE + 4000
     num_given = 0
     for part in Separator(model, chunk_samples=chunk_samples).stream(endless(), ALL, rate):
         num_given += len(part.mixture)
@@ -319,6 +322,27 @@ def peak_bytes(model, num_seconds):
 def test_memory_does_not_grow_with_the_length_of_the_stream(models):
     # Keeping all of the longer stream's mixture alone would take 44000 * 30 * 4 bytes = 5.3 MB more.
     assert peak_bytes(models["wiener"], 35) < peak_bytes(models["wiener"], 5) + 500_000
+
+
+# --- notes -----------------------------------------------------------------------------------------------------------
+
+
+def test_notes_are_shared_out_where_the_model_or_the_separator_says(models, rng):
+    mixture = sound(rng, 20_000)
+    plain, shared = (Separator(models[name]).separate(mixture, SOME, MODEL_RATE) for name in ("network", "notes"))
+    assert np.abs(plain - shared).max() > 0.01
+    # Noise at the model's own rate: no converter comes between.
+    sharing = NoteSharing(MODEL_RATE)
+    own = Separator(models["network"], mixture_consistency=False).separate(mixture, SOME, MODEL_RATE)[[0, 2]]
+    expected = np.concatenate([sharing.push(own), sharing.finish()], axis=1)
+    given = Separator(models["notes"], mixture_consistency=False).separate(mixture, SOME, MODEL_RATE)[[0, 2]]
+    # The separator lets the model hear a bit of silence after the end.
+    before_end = slice(-4096)
+    changed = np.abs(own - expected)[:, before_end].max()
+    assert np.abs(given - expected)[:, before_end].max() < 0.05 * changed
+    for name, share_notes, same in (("network", True, shared), ("notes", False, plain)):
+        separator = Separator(models[name], share_notes=share_notes)
+        np.testing.assert_array_equal(separator.separate(mixture, SOME, MODEL_RATE), same)
 
 
 # --- what cannot be used ---------------------------------------------------------------------------------------------

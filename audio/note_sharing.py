@@ -1,0 +1,175 @@
+"""Shares estimates out anew note by note: a note's partials all go where most of it went, for as long as it sounds.
+
+A network decides bin by bin, and where it errs, one partial of a note is in another stem than the next, or one moment
+of it. Which partials are together can be told without knowing the instruments: the mixture's magnitudes V are
+factorized into notes, templates W that start as harmonic spectra at every pitch (`audio.harmonic_templates`) times
+activations H. With m_jft an estimate's share of a bin, source j has of note c at the instant t
+
+    s_jct = H_ct sum_f W_fc (V / WH)_ft m_jft
+
+added up over some time. How likely the note is the source's is the square of its share, weighed by how much of all that
+the source plays at the time the note is: who is busy with other notes is less likely to play this one, too.
+
+    P(j | c, t) is proportional to (s_jct / sum_i s_ict)**2 / (sum_d s_jdt)**BUSY_EXPONENT
+    q_jft = sum_c W_fc H_ct P(j | c, t) / (WH)_ft
+    m'_jft is proportional to m_jft**SHARE_EXPONENT * q_jft**NOTE_EXPONENT
+
+and again with what came out, `NUM_ROUNDS` times. Sums of the estimates stay what they are.
+
+Conventions: estimates are float32 `[num_active, time, channels]`; channels are shared out one by one.
+
+References:
+    D. D. Lee, H. S. Seung, "Algorithms for non-negative matrix factorization", NIPS 2000 (the updates).
+    E. Vincent, N. Bertin, R. Badeau, "Adaptive harmonic spectral decomposition for multiple pitch estimation", IEEE
+    TASLP 18(3), 2010 (templates that adapt to what plays, and stay notes).
+    Sharing notes out by what estimates of their sources say is this project's own; figures are on the model cards.
+"""
+
+import numpy as np
+from scipy.ndimage import uniform_filter1d
+
+from audio.harmonic_templates import harmonic_templates
+from audio.nmf import factorize
+from audio.reweighting import share_by_weight
+from audio.root_hann_stft import RootHannStft
+
+BLOCK_SECONDS, OVERLAP_SECONDS = 24.0, 3.0
+# Activations find their place before the templates move.
+NUM_ITERATIONS_FIXED, NUM_ITERATIONS = 10, 10
+NOTE_SECONDS, MOMENT_SECONDS = 2.0, 0.4
+SHARE_EXPONENT, NOTE_EXPONENT = 0.3, 0.8
+BUSY_EXPONENT = 1.0
+NUM_ROUNDS = 3
+# From here on bins are taken together, by two and by four: partials there are far from each other.
+PAIRS_FROM_HZ, FOURS_FROM_HZ = 2756.25, 5512.5
+# Shares below this are no opinion; magnitudes below this part of the loudest are nothing.
+SMALLEST_SHARE, SMALLEST_MAGNITUDE = 1e-6, 1e-6
+
+
+class NoteSharing:
+    """Shares out a stream of estimates, in memory that does not grow with it.
+
+    The stream is cut into blocks that overlap and are faded into each other, always at the same places.
+
+    Args:
+        sample_rate_hz: of the estimates.
+    """
+
+    def __init__(self, sample_rate_hz: float):
+        self._sharer = _BlockSharer(sample_rate_hz)
+        self._block_samples = round(BLOCK_SECONDS * sample_rate_hz)
+        self._overlap_samples = round(OVERLAP_SECONDS * sample_rate_hz)
+        self._waiting: np.ndarray | None = None
+        self._fading: np.ndarray | None = None
+
+    def push(self, estimates: np.ndarray) -> np.ndarray:
+        """Takes a block of any length and returns the stretch that is ready, `[num_active, time, channels]`."""
+        waiting = estimates if self._waiting is None else np.concatenate([self._waiting, estimates], axis=1)
+        ready = [estimates[:, :0].astype(np.float32)]
+        while waiting.shape[1] >= self._block_samples:
+            shared = self._faded_in(self._sharer.share(waiting[:, : self._block_samples]))
+            ends = self._block_samples - self._overlap_samples
+            ready.append(shared[:, :ends])
+            self._fading = shared[:, ends:]
+            waiting = waiting[:, ends:]
+        self._waiting = waiting.copy()
+        return np.concatenate(ready, axis=1)
+
+    def finish(self) -> np.ndarray:
+        """What is still to come after the last block; no estimates where there was none."""
+        if self._waiting is None:
+            return np.zeros((0, 0, 0), np.float32)
+        return self._faded_in(self._sharer.share(self._waiting))
+
+    def _faded_in(self, shared: np.ndarray) -> np.ndarray:
+        """A block that begins as the one before it ends."""
+        if self._fading is None:
+            return shared
+        # Not at the very ends: STFT frames there reach over the block's edge.
+        edge = self._sharer.stft.frame_length
+        faded = np.zeros(self._overlap_samples, np.float32)
+        faded[edge:-edge] = np.linspace(0, 1, len(faded) - 2 * edge)
+        faded[-edge:] = 1
+        beginning = self._fading + faded[:, None] * (shared[:, : len(faded)] - self._fading)
+        return np.concatenate([beginning, shared[:, len(faded) :]], axis=1)
+
+
+class _BlockSharer:
+    """Shares out a block that is held as a whole."""
+
+    def __init__(self, sample_rate_hz: float):
+        self.stft = RootHannStft(sample_rate_hz)
+        bin_hz = sample_rate_hz / self.stft.frame_length
+        num_bins = self.stft.frame_length // 2 + 1
+        # First bins of the bands.
+        steps = np.where(np.arange(num_bins) * bin_hz < PAIRS_FROM_HZ, 1, 2)
+        steps[np.arange(num_bins) * bin_hz >= FOURS_FROM_HZ] = 4
+        starts = [0]
+        while (start := starts[-1] + steps[starts[-1]]) < num_bins:
+            starts.append(start)
+        self._starts = np.array(starts)
+        self._band_bins = np.diff([*starts, num_bins])
+        middles_hz = (self._starts + (self._band_bins - 1) / 2) * bin_hz
+        self._templates = harmonic_templates(middles_hz, bin_hz)
+        frames_per_second = sample_rate_hz / self.stft.hop_length
+        self._note_frames, self._moment_frames = (
+            max(round(seconds * frames_per_second), 1) for seconds in (NOTE_SECONDS, MOMENT_SECONDS)
+        )
+
+    def share(self, estimates: np.ndarray) -> np.ndarray:
+        """`[num_active, time, channels]` to the same."""
+        length, margin = estimates.shape[1], self.stft.frame_length
+        if not length or len(estimates) < 2 or not np.any(estimates):
+            return np.asarray(estimates, np.float32)
+        # As many STFT frames overlap the first and the last sample as any other.
+        padded = np.pad(estimates, ((0, 0), (margin, margin + -length % self.stft.hop_length), (0, 0)))
+        shared = [self._share_channel(padded[..., channel]) for channel in range(padded.shape[2])]
+        return np.stack(shared, axis=-1)[:, margin : margin + length]
+
+    def _share_channel(self, estimates: np.ndarray) -> np.ndarray:
+        """`[num_active, time]` to the same, in whole hops."""
+        spectra = self.stft.spectra(estimates)
+        shares = self._shares(spectra)
+        weights = self._of_notes(shares, self._banded(np.abs(spectra.sum(axis=0)))) / shares
+        weights = np.repeat(weights.swapaxes(1, 2), self._band_bins, axis=2)
+        return self.stft.waveforms(share_by_weight(spectra, weights))
+
+    def _banded(self, magnitudes: np.ndarray) -> np.ndarray:
+        """`[..., stft_frames, bins]` to `[..., bands, stft_frames]`."""
+        return np.add.reduceat(magnitudes, self._starts, axis=-1).swapaxes(-1, -2)
+
+    def _shares(self, spectra: np.ndarray) -> np.ndarray:
+        """Shares of the bands, `[num_active, bands, stft_frames]`; equal ones of silence."""
+        magnitudes = self._banded(np.abs(spectra)) + np.finfo(np.float32).tiny
+        return _adding_up(np.maximum(magnitudes / magnitudes.sum(axis=0), np.float32(SMALLEST_SHARE)))
+
+    def _of_notes(self, shares: np.ndarray, magnitudes: np.ndarray) -> np.ndarray:
+        """Shares after all rounds, of the mixture's magnitudes `[bands, stft_frames]`; see the module."""
+        templates, activations = _notes(magnitudes, self._templates)
+        explained = templates @ activations + np.finfo(np.float32).tiny
+        surplus = magnitudes / explained
+        for _ in range(NUM_ROUNDS):
+            evidence = np.stack([activations * (templates.T @ (surplus * own)) for own in shares])
+            at_the_time = uniform_filter1d(evidence, self._moment_frames, axis=2).sum(axis=1, keepdims=True)
+            evidence = uniform_filter1d(evidence, self._note_frames, axis=2)
+            tiny = np.float32(SMALLEST_SHARE) * evidence.max() + np.finfo(np.float32).tiny
+            busy = (at_the_time + tiny) ** np.float32(BUSY_EXPONENT)
+            players = _adding_up(_adding_up(evidence + tiny) ** 2 / busy)
+            by_note = np.stack([templates @ (activations * own) for own in players]) + np.finfo(np.float32).tiny
+            shares = _adding_up(shares ** np.float32(SHARE_EXPONENT) * _adding_up(by_note) ** np.float32(NOTE_EXPONENT))
+            shares = _adding_up(np.maximum(shares, np.float32(SMALLEST_SHARE)))
+        return shares
+
+
+def _notes(magnitudes: np.ndarray, templates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Templates that have adapted to `[bands, stft_frames]`, and their activations."""
+    magnitudes = magnitudes + np.float32(SMALLEST_MAGNITUDE) * magnitudes.max()
+    found = factorize(magnitudes, templates=templates, fixed_templates=True, num_iterations=NUM_ITERATIONS_FIXED)
+    found = factorize(
+        magnitudes, templates=found.templates, activations=found.activations, num_iterations=NUM_ITERATIONS
+    )
+    return found.templates, found.activations
+
+
+def _adding_up(values: np.ndarray) -> np.ndarray:
+    return values / values.sum(axis=0)

@@ -1,0 +1,40 @@
+"""The short-time spectra in which finished estimates are shared out: NumPy, root of a Hann window before and after."""
+
+import math
+
+import numpy as np
+import scipy.fft
+from scipy.signal import get_window
+
+FRAME_SECONDS = 0.19  # resolves the partials of two low notes a semitone apart; nearest power of two of samples
+OVERLAP = 4
+
+
+class RootHannStft:
+    """Frames of `frame_length` samples every `hop_length`; what `spectra` gives, `waveforms` takes back.
+
+    Args:
+        sample_rate_hz: of the waveforms.
+    """
+
+    def __init__(self, sample_rate_hz: float):
+        self.frame_length = 2 ** max(round(math.log2(FRAME_SECONDS * sample_rate_hz)), 3)
+        self.hop_length = self.frame_length // OVERLAP
+        # Its square adds up to OVERLAP / 2 over the STFT frames.
+        self.window = np.sqrt(get_window("hann", self.frame_length)).astype(np.float32)
+        self.inverse_window = self.window * np.float32(2 / OVERLAP)
+
+    def spectra(self, waveforms: np.ndarray) -> np.ndarray:
+        """float32 `[num, time]`, a frame or longer, to complex64 `[num, stft_frames, bins]`."""
+        views = np.lib.stride_tricks.sliding_window_view(waveforms, self.frame_length, axis=1)
+        return scipy.fft.rfft(views[:, :: self.hop_length] * self.window)
+
+    def waveforms(self, spectra: np.ndarray) -> np.ndarray:
+        """The waveforms again, but for the ends, which fewer STFT frames overlap."""
+        stft_frames = scipy.fft.irfft(spectra, self.frame_length) * self.inverse_window
+        num, num_frames, _ = stft_frames.shape
+        hops = stft_frames.reshape(num, num_frames, OVERLAP, self.hop_length)
+        added = np.zeros((num, num_frames + OVERLAP - 1, self.hop_length), np.float32)
+        for number in range(OVERLAP):
+            added[:, number : number + num_frames] += hops[:, :, number]
+        return added.reshape(num, -1)

@@ -1,0 +1,137 @@
+"""Notes shared out: a partial in the wrong stem comes back to its note, and what must never change."""
+
+import numpy as np
+import pytest
+
+from audio.metrics import si_sdr
+from audio.note_sharing import BLOCK_SECONDS, OVERLAP_SECONDS, NoteSharing
+
+RATE_HZ = 8000
+
+
+def share(estimates, cuts=(), rate_hz=RATE_HZ):
+    sharing = NoteSharing(rate_hz)
+    parts = [sharing.push(block) for block in np.split(estimates, cuts, axis=1)]
+    return np.concatenate([*parts, sharing.finish()], axis=1)
+
+
+def notes(pitches, note_seconds, num_partials=12):
+    """A line of notes of equal length, `[time]`."""
+    seconds = np.arange(int(note_seconds * RATE_HZ)) / RATE_HZ
+    ends = np.minimum(1, 40 * np.minimum(seconds, seconds[-1] - seconds))
+    line = []
+    for pitch in pitches:
+        fundamental_hz = 440 * 2 ** ((pitch - 69) / 12)
+        partials = [
+            np.sin(2 * np.pi * fundamental_hz * number * seconds + number) / number
+            for number in range(1, num_partials + 1)
+            if fundamental_hz * number < RATE_HZ / 2
+        ]
+        line.append(0.1 * ends * np.sum(partials, axis=0))
+    return np.concatenate(line)
+
+
+@pytest.fixture(scope="module")
+def lines():
+    """Two players whose notes share no partial, `[2, time, 1]`."""
+    high, low = notes((74, 77, 73, 78, 74, 76), 0.7), notes((48, 52, 50, 47, 53, 49), 0.7)
+    return np.stack([high, low])[..., None].astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def blurred(lines):
+    """Estimates with a third of the other's sound in each."""
+    return (np.array([[2, 1], [1, 2]]) / 3 @ lines[..., 0])[..., None].astype(np.float32)
+
+
+@pytest.fixture
+def noise(rng):
+    return (0.1 * rng.normal(size=(3, 30_000, 2))).astype(np.float32)
+
+
+def gains(references, estimates, before):
+    return [si_sdr(*pair) - si_sdr(pair[0], own) for *pair, own in zip(references, estimates, before)]
+
+
+def test_what_leaks_of_every_note_goes_back(lines, blurred):
+    assert min(gains(lines, share(blurred), blurred)) > 6
+
+
+def test_a_partial_in_the_wrong_stem_comes_back_to_its_note(lines):
+    """The second partial of the high notes is with the low ones, which have nothing else there."""
+    fundamentals = notes((74, 77, 73, 78, 74, 76), 0.7, num_partials=1)
+    two = notes((74, 77, 73, 78, 74, 76), 0.7, num_partials=2)
+    stray = (two - fundamentals)[:, None].astype(np.float32)
+    estimates = np.stack([lines[0] - stray, lines[1] + stray])
+    assert np.mean(gains(lines, share(estimates), estimates)) > 3
+
+
+def test_sum_of_the_estimates_stays_what_it_is(noise):
+    shared = share(noise)
+    assert shared.dtype == np.float32 and shared.shape == noise.shape
+    assert np.abs(shared - noise).max() > 0.05
+    np.testing.assert_allclose(shared.sum(axis=0), noise.sum(axis=0), atol=3e-6)
+
+
+def test_sum_stays_where_blocks_are_faded_into_each_other_and_each_stem_runs_on(lines):
+    long = np.tile(lines, (1, 14, 1))
+    estimates = (0.7 * long + 0.3 * long[::-1]).astype(np.float32)
+    assert long.shape[1] > 2 * BLOCK_SECONDS * RATE_HZ
+    shared = share(estimates)
+    np.testing.assert_allclose(shared.sum(axis=0), estimates.sum(axis=0), atol=3e-6)
+    assert min(gains(long, shared, estimates)) > 6
+    # Where a block begins a stem does not jump: no sample differs more from the next than elsewhere.
+    steps = np.abs(np.diff(shared[..., 0], axis=1))
+    for seconds in (BLOCK_SECONDS - OVERLAP_SECONDS, BLOCK_SECONDS):
+        near = slice(int((seconds - 0.5) * RATE_HZ), int((seconds + 0.5) * RATE_HZ))
+        assert np.all(steps[:, near].max(axis=1) <= 1.1 * steps.max(axis=1))
+
+
+def test_cutting_the_stream_does_not_change_the_estimates(lines, blurred, rng):
+    long = np.tile(blurred, (1, 9, 1))
+    cuts = np.sort(rng.integers(0, long.shape[1], 40))
+    np.testing.assert_array_equal(share(long, cuts), share(long))
+
+
+@pytest.mark.parametrize("num_samples", (0, 1, 300, 2048, 2049))
+def test_any_length_comes_out_as_it_went_in(blurred, num_samples):
+    short = blurred[:, :num_samples]
+    shared = share(short)
+    assert shared.shape == short.shape and np.all(np.isfinite(shared))
+    np.testing.assert_allclose(shared.sum(axis=0), short.sum(axis=0), atol=3e-6)
+
+
+def test_level_of_the_recording_does_not_matter(blurred):
+    np.testing.assert_allclose(1000 * share(blurred / 1000), share(blurred), atol=1e-4)
+
+
+def test_channels_are_shared_out_one_by_one(lines, blurred):
+    """In the second channel the players have changed their places, and are louder."""
+    both = np.concatenate([blurred, 3 * blurred[::-1]], axis=2)
+    first, second = np.moveaxis(share(both), 2, 0)
+    np.testing.assert_allclose(first[..., None], share(blurred), atol=1e-6)
+    np.testing.assert_allclose(second[::-1], 3 * first, atol=1e-4)
+
+
+def test_silent_stems_and_silence_stay_silent(lines):
+    silence = np.zeros((2, 9000, 1), np.float32)
+    np.testing.assert_array_equal(share(silence), silence)
+    estimates = np.stack([lines[0], 0 * lines[0]])
+    shared = share(estimates)
+    np.testing.assert_allclose(shared[0], lines[0], atol=1e-5)
+    assert np.abs(shared[1]).max() < 1e-5
+
+
+def test_one_alone_stays_as_it_is(noise):
+    np.testing.assert_array_equal(share(noise[:1]), noise[:1])
+
+
+def test_nothing_comes_of_nothing():
+    assert NoteSharing(RATE_HZ).finish().size == 0
+
+
+def test_memory_does_not_grow_with_the_stream(noise):
+    sharing = NoteSharing(RATE_HZ)
+    for _ in range(10):
+        sharing.push(noise[:2])
+        assert sharing._waiting.shape[1] < BLOCK_SECONDS * RATE_HZ
