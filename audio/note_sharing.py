@@ -25,6 +25,9 @@ References:
     Sharing notes out by what estimates of their sources say is this project's own; figures are on the model cards.
 """
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
@@ -101,14 +104,10 @@ class _BlockSharer:
         self.stft = RootHannStft(sample_rate_hz)
         bin_hz = sample_rate_hz / self.stft.frame_length
         num_bins = self.stft.frame_length // 2 + 1
+        pairs, fours = (min(math.ceil(hz / bin_hz), num_bins) for hz in (PAIRS_FROM_HZ, FOURS_FROM_HZ))
         # First bins of the bands.
-        steps = np.where(np.arange(num_bins) * bin_hz < PAIRS_FROM_HZ, 1, 2)
-        steps[np.arange(num_bins) * bin_hz >= FOURS_FROM_HZ] = 4
-        starts = [0]
-        while (start := starts[-1] + steps[starts[-1]]) < num_bins:
-            starts.append(start)
-        self._starts = np.array(starts)
-        self._band_bins = np.diff([*starts, num_bins])
+        self._starts = np.r_[:pairs, pairs:fours:2, fours:num_bins:4]
+        self._band_bins = np.diff(self._starts, append=num_bins)
         middles_hz = (self._starts + (self._band_bins - 1) / 2) * bin_hz
         self._templates = harmonic_templates(middles_hz, bin_hz)
         frames_per_second = sample_rate_hz / self.stft.hop_length
@@ -128,20 +127,32 @@ class _BlockSharer:
 
     def _share_channel(self, estimates: np.ndarray) -> np.ndarray:
         """`[num_active, time]` to the same, in whole hops."""
-        spectra = self.stft.spectra(estimates)
-        shares = self._shares(spectra)
-        weights = self._of_notes(shares, self._banded(np.abs(spectra.sum(axis=0)))) / shares
-        weights = np.repeat(weights.swapaxes(1, 2), self._band_bins, axis=2)
-        return self.stft.waveforms(share_by_weight(spectra, weights))
+        stretches = list(self.stft.stretches(estimates.shape[1]))
+        shares, magnitudes = self._heard(estimates, stretches)
+        weights = (self._of_notes(shares, magnitudes) / shares).swapaxes(1, 2)
+        shared = np.zeros_like(estimates)
+        first = 0
+        for stretch in stretches:
+            spectra = self.stft.spectra(estimates[:, stretch])
+            last = first + spectra.shape[1]
+            own = np.repeat(weights[:, first:last], self._band_bins, axis=2)
+            shared[:, stretch] += self.stft.waveforms(share_by_weight(spectra, own))
+            first = last
+        return shared
+
+    def _heard(self, estimates: np.ndarray, stretches: Sequence[slice]) -> tuple[np.ndarray, np.ndarray]:
+        """Shares of the bands, `[num_active, bands, stft_frames]`, equal ones of silence, and magnitudes of the sum."""
+        parts = []
+        for stretch in stretches:
+            spectra = self.stft.spectra(estimates[:, stretch])
+            parts.append(self._banded(np.abs(np.concatenate([spectra, spectra.sum(axis=0, keepdims=True)]))))
+        *own, total = np.concatenate(parts, axis=2)
+        shares = _adding_up(np.stack(own) + np.finfo(np.float32).tiny)
+        return _adding_up(np.maximum(shares, np.float32(SMALLEST_SHARE))), total
 
     def _banded(self, magnitudes: np.ndarray) -> np.ndarray:
         """`[..., stft_frames, bins]` to `[..., bands, stft_frames]`."""
         return np.add.reduceat(magnitudes, self._starts, axis=-1).swapaxes(-1, -2)
-
-    def _shares(self, spectra: np.ndarray) -> np.ndarray:
-        """Shares of the bands, `[num_active, bands, stft_frames]`; equal ones of silence."""
-        magnitudes = self._banded(np.abs(spectra)) + np.finfo(np.float32).tiny
-        return _adding_up(np.maximum(magnitudes / magnitudes.sum(axis=0), np.float32(SMALLEST_SHARE)))
 
     def _of_notes(self, shares: np.ndarray, magnitudes: np.ndarray) -> np.ndarray:
         """Shares after all rounds, of the mixture's magnitudes `[bands, stft_frames]`; see the module."""

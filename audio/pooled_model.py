@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from audio.framing import ChunkPlan, on_grid
-from audio.reweighting import STFT_FRAMES_PER_GROUP, share_by_weight
+from audio.reweighting import share_by_weight
 from audio.root_hann_stft import RootHannStft
 from audio.separation_model import NetworkModel
 from av_sep.errors import ParameterError
@@ -108,13 +108,9 @@ class PooledModel:
     def _pooled(self, opinions: Sequence[np.ndarray]) -> np.ndarray:
         """The models' estimates, each `[num_active, time]`, as one, some STFT frames at a time: spectra are large."""
         pooled = np.zeros_like(opinions[0])
-        hop_samples = STFT_FRAMES_PER_GROUP * self.hop_length
-        overlap = self.frame_length - self.hop_length
-        for start in range(0, pooled.shape[1] - overlap, hop_samples):
-            stretch = slice(start, start + hop_samples + overlap)
-            pooled[:, stretch] += self._stft.waveforms(
-                self._pool([self._stft.spectra(opinion[:, stretch]) for opinion in opinions])
-            )
+        for stretch in self._stft.stretches(pooled.shape[1]):
+            spectra = self._pool([self._stft.spectra(opinion[:, stretch]) for opinion in opinions])
+            pooled[:, stretch] += self._stft.waveforms(spectra)
         return pooled
 
     def _on_grid(self, num_samples: int) -> int:

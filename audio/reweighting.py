@@ -17,10 +17,8 @@ from collections.abc import Callable
 import numpy as np
 import scipy.fft
 
-from audio.root_hann_stft import RootHannStft
+from audio.root_hann_stft import STFT_FRAMES_PER_GROUP, RootHannStft
 
-# Bounds the memory of what is transformed at a time.
-STFT_FRAMES_PER_GROUP = 16
 _SMALLEST = 1e-12  # keeps the share of silence finite
 
 Weights = Callable[[np.ndarray], np.ndarray]  # of times in seconds [num_times]: [num_active, num_times]

@@ -1,6 +1,7 @@
 """The short-time spectra in which finished estimates are shared out: NumPy, root of a Hann window before and after."""
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import scipy.fft
@@ -8,6 +9,8 @@ from scipy.signal import get_window
 
 FRAME_SECONDS = 0.19  # resolves the partials of two low notes a semitone apart; nearest power of two of samples
 OVERLAP = 4
+# Bounds the memory of what is transformed at a time.
+STFT_FRAMES_PER_GROUP = 16
 
 
 class RootHannStft:
@@ -38,3 +41,9 @@ class RootHannStft:
         for number in range(OVERLAP):
             added[:, number : number + num_frames] += hops[:, :, number]
         return added.reshape(num, -1)
+
+    def stretches(self, num_samples: int) -> Iterator[slice]:
+        """Stretches of a waveform whose STFT frames, a group each, are all that it has, one after the other."""
+        overlap = self.frame_length - self.hop_length
+        hop = STFT_FRAMES_PER_GROUP * self.hop_length
+        return (slice(start, start + hop + overlap) for start in range(0, num_samples - overlap, hop))
