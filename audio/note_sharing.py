@@ -45,6 +45,8 @@ BUSY_EXPONENT = 0.75
 NUM_ROUNDS = 3
 # From here on bins are taken together, by two and by four: partials there are far from each other.
 PAIRS_FROM_HZ, FOURS_FROM_HZ = 2756.25, 5512.5
+# With nine players, the most that were tried, it still helped; of 13 labels most are wrong, and then it does harm.
+MOST_STEMS = 9
 # Shares below this are no opinion; magnitudes below this part of the loudest are nothing.
 SMALLEST_SHARE, SMALLEST_MAGNITUDE = 1e-6, 1e-6
 

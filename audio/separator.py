@@ -24,7 +24,7 @@ import numpy as np
 
 from audio.activity import Activity
 from audio.level import working_gain
-from audio.note_sharing import NoteSharing
+from audio.note_sharing import MOST_STEMS, NoteSharing
 from audio.resampling import StreamResampler
 from audio.reweighting import Reweighter
 from audio.separation_model import SeparationModel, WholeMixtureModel
@@ -194,7 +194,8 @@ class Separator(StreamSeparator):
         mixture_consistency: see `StreamSeparator`.
         chunk_samples: shortest stretch that the model gives at a time, in samples at its rate; more is faster per
             second of sound and takes more memory.
-        share_notes: share the estimates out anew by notes, at the model's rate; None as the model says.
+        share_notes: share the estimates out anew by notes, at the model's rate, where `MOST_STEMS` or fewer are
+            labelled (`audio.note_sharing`); None as the model says.
 
     Raises:
         ParameterError: if `chunk_samples` is below 1.
@@ -255,7 +256,7 @@ class _Run:
         self.active = list(separator.active(label_vector))
         self.num_channels = num_channels
         # One alone has nobody to share with.
-        shares_notes = separator.shares_notes and len(self.active) > 1
+        shares_notes = separator.shares_notes and 1 < len(self.active) <= MOST_STEMS
         self.notes = NoteSharing(self.model.sample_rate_hz) if shares_notes else None
         self.plan = self.model.chunk_plan(separator.chunk_samples)
         rate = self.model.sample_rate_hz

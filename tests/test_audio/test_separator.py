@@ -13,7 +13,7 @@ from scipy.signal import correlate, correlation_lags
 from audio.activity import Activity
 from audio.baselines.wiener import StaticWiener
 from audio.framing import output_length, valid_lengths
-from audio.note_sharing import BLOCK_SECONDS, NoteSharing
+from audio.note_sharing import BLOCK_SECONDS, MOST_STEMS, NoteSharing
 from audio.pooled_model import PooledModel
 from audio.separation_model import NetworkModel, SeparationModel
 from audio.separator import Separator
@@ -343,6 +343,19 @@ def test_notes_are_shared_out_where_the_model_or_the_separator_says(models, rng)
     for name, share_notes, same in (("network", True, shared), ("notes", False, plain)):
         separator = Separator(models[name], share_notes=share_notes)
         np.testing.assert_array_equal(separator.separate(mixture, SOME, MODEL_RATE), same)
+
+
+def test_notes_are_not_shared_out_among_more_stems_than_it_helps(make_network, rng):
+    names = tuple("abcdefghijklm")
+    model = NetworkModel(make_network(names, conditioning="multiplicative"))
+    mixture = sound(rng, 9000)
+    for num_active, same in ((MOST_STEMS, False), (MOST_STEMS + 1, True)):
+        labels = (np.arange(len(names)) < num_active).astype(np.float32)
+        plain, shared = (
+            Separator(model, share_notes=share_notes).separate(mixture, labels, MODEL_RATE)
+            for share_notes in (False, True)
+        )
+        assert np.array_equal(plain, shared) == same
 
 
 # --- what cannot be used ---------------------------------------------------------------------------------------------
