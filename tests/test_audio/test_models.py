@@ -146,11 +146,10 @@ def test_config_says_whether_notes_are_shared_out(make_network, tmp_path, monkey
         assert make_separator(load_model(name), share_notes=not shares_notes).shares_notes != shares_notes
 
 
-def test_models_whose_scores_are_told_share_notes_out():
-    """As their cards say; the classics and the small networks are left as they were published."""
-    sharing = {name for name in ("default", "wiener", "nmf", "conditioned_small", "log_frequency",
-                                 "wave_unet_conditioned") if make_separator(load_model(name)).shares_notes}  # fmt: skip
-    assert sharing == {"default", "log_frequency", "wave_unet_conditioned"}
+def test_networks_of_the_package_share_notes_out_and_classics_do_not():
+    sharing = {entry.name for entry in packaged_models() if make_separator(load_model(entry.name)).shares_notes}
+    classics = {"wiener", "nmf", "nmf_frobenius", "nmf_itakura_saito"}
+    assert sharing == {entry.name for entry in packaged_models()} - classics
 
 
 @pytest.mark.parametrize("alias", sorted(models.ALIASES))
