@@ -146,17 +146,21 @@ def _in_processes(function: Function, items: Sequence[Any], num_processes: int) 
         executor.shutdown(wait=True, cancel_futures=True)
 
 
+_ASKED_TO_END = (signal.SIGTERM, signal.SIGINT)
+
+
 def _begin_worker() -> None:
     silence_native_libraries()
     # A supervisor or a terminal (Ctrl-C) asks every process of a group to end. By its default action SIGTERM would
     # leave half-written files behind; after a KeyboardInterrupt the executor would begin with the next item.
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _ASKED_TO_END:
         signal.signal(number, _end)
 
 
 def _end(number: int, frame: FrameType | None) -> NoReturn:
-    # The executor asks again as soon as another worker has ended; that must not cut the cleaning up short.
-    signal.signal(number, signal.SIG_IGN)
+    # The executor asks again, by SIGTERM, as soon as another worker has ended; that must not cut the cleaning up short.
+    for other in _ASKED_TO_END:
+        signal.signal(other, signal.SIG_IGN)
     raise SystemExit(128 + number)
 
 
