@@ -16,7 +16,12 @@ the source plays at the time the note is: who is busy with other notes is less l
 
 and again with what came out, `NUM_ROUNDS` times. Sums of the estimates stay what they are.
 
-Conventions: estimates are float32 `[num_active, time, channels]`; channels are shared out one by one.
+Notes are the same in all channels, and so is who plays them: the factorized magnitudes are the channels' sum, V / WH is
+each channel's own, and what s_jct adds up to over the channels is the evidence. Who plays a note is then told by the
+channels' levels, too (`audio.note_places`); a channel's q_jft is weighed by exp(LEVEL_EXPONENT p_jk) of the player's
+place.
+
+Conventions: estimates are float32 `[num_active, time, channels]`.
 
 References:
     D. D. Lee, H. S. Seung, "Algorithms for non-negative matrix factorization", NIPS 2000 (the updates).
@@ -33,15 +38,18 @@ from scipy.ndimage import uniform_filter1d
 
 from audio.harmonic_templates import harmonic_templates
 from audio.nmf import factorize
+from audio.note_places import levels_in_channels, place_odds, places
 from audio.reweighting import share_by_weight
 from audio.root_hann_stft import RootHannStft
 
 BLOCK_SECONDS, OVERLAP_SECONDS = 24.0, 3.0
 # Activations find their place before the templates move.
 NUM_ITERATIONS_FIXED, NUM_ITERATIONS = 10, 10
-NOTE_SECONDS, MOMENT_SECONDS = 2.0, 0.4
+NOTE_SECONDS, LEVEL_SECONDS, MOMENT_SECONDS = 2.0, 1.0, 0.4
 SHARE_EXPONENT, NOTE_EXPONENT = 0.3, 0.8
 BUSY_EXPONENT = 0.75
+# What a share of the channel has not said already of the player's level there.
+LEVEL_EXPONENT = 0.5
 NUM_ROUNDS = 3
 # From here on bins are taken together, by two and by four: partials there are far from each other.
 PAIRS_FROM_HZ, FOURS_FROM_HZ = 2756.25, 5512.5
@@ -49,6 +57,7 @@ PAIRS_FROM_HZ, FOURS_FROM_HZ = 2756.25, 5512.5
 MOST_STEMS = 9
 # Shares below this are no opinion; magnitudes below this part of the loudest are nothing.
 SMALLEST_SHARE, SMALLEST_MAGNITUDE = 1e-6, 1e-6
+_TINY = np.finfo(np.float32).tiny
 
 
 class NoteSharing:
@@ -113,8 +122,8 @@ class _BlockSharer:
         middles_hz = (self._starts + (self._band_bins - 1) / 2) * bin_hz
         self._templates = harmonic_templates(middles_hz, bin_hz)
         frames_per_second = sample_rate_hz / self.stft.hop_length
-        self._note_frames, self._moment_frames = (
-            max(round(seconds * frames_per_second), 1) for seconds in (NOTE_SECONDS, MOMENT_SECONDS)
+        self._note_frames, self._level_frames, self._moment_frames = (
+            max(round(seconds * frames_per_second), 1) for seconds in (NOTE_SECONDS, LEVEL_SECONDS, MOMENT_SECONDS)
         )
 
     def share(self, estimates: np.ndarray) -> np.ndarray:
@@ -124,14 +133,19 @@ class _BlockSharer:
             return np.asarray(estimates, np.float32)
         # As many STFT frames overlap the first and the last sample as any other.
         padded = np.pad(estimates, ((0, 0), (margin, margin + -length % self.stft.hop_length), (0, 0)))
-        shared = [self._share_channel(padded[..., channel]) for channel in range(padded.shape[2])]
+        channels = np.ascontiguousarray(padded.transpose(2, 0, 1))
+        stretches = list(self.stft.stretches(channels.shape[2]))
+        heard = [self._heard(channel, stretches) for channel in channels]
+        before, magnitudes = (np.stack(parts) for parts in zip(*heard, strict=True))
+        after = self._of_notes(before, magnitudes)
+        shared = [self._reshared(*channel, stretches) for channel in zip(channels, before, after, strict=True)]
         return np.stack(shared, axis=-1)[:, margin : margin + length]
 
-    def _share_channel(self, estimates: np.ndarray) -> np.ndarray:
-        """`[num_active, time]` to the same, in whole hops."""
-        stretches = list(self.stft.stretches(estimates.shape[1]))
-        shares, magnitudes = self._heard(estimates, stretches)
-        weights = (self._of_notes(shares, magnitudes) / shares).swapaxes(1, 2)
+    def _reshared(
+        self, estimates: np.ndarray, before: np.ndarray, after: np.ndarray, stretches: Sequence[slice]
+    ) -> np.ndarray:
+        """A channel, `[num_active, time]` in whole hops, whose shares become others."""
+        weights = (after / before).swapaxes(1, 2)
         shared = np.zeros_like(estimates)
         first = 0
         for stretch in stretches:
@@ -149,7 +163,7 @@ class _BlockSharer:
             spectra = self.stft.spectra(estimates[:, stretch])
             parts.append(self._banded(np.abs(np.concatenate([spectra, spectra.sum(axis=0, keepdims=True)]))))
         *own, total = np.concatenate(parts, axis=2)
-        shares = _adding_up(np.stack(own) + np.finfo(np.float32).tiny)
+        shares = _adding_up(np.stack(own) + _TINY)
         return _adding_up(np.maximum(shares, np.float32(SMALLEST_SHARE))), total
 
     def _banded(self, magnitudes: np.ndarray) -> np.ndarray:
@@ -157,21 +171,53 @@ class _BlockSharer:
         return np.add.reduceat(magnitudes, self._starts, axis=-1).swapaxes(-1, -2)
 
     def _of_notes(self, shares: np.ndarray, magnitudes: np.ndarray) -> np.ndarray:
-        """Shares after all rounds, of the mixture's magnitudes `[bands, stft_frames]`; see the module."""
-        templates, activations = _notes(magnitudes, self._templates)
-        explained = templates @ activations + np.finfo(np.float32).tiny
-        surplus = magnitudes / explained
+        """Shares after all rounds; see the module.
+
+        Args:
+            shares: `[num_channels, num_active, bands, stft_frames]`.
+            magnitudes: of the mixture, `[num_channels, bands, stft_frames]`.
+        """
+        templates, activations = _notes(magnitudes.sum(axis=0), self._templates)
+        surplus = magnitudes / (templates @ activations + _TINY)
+        levels = self._levels(templates, activations, surplus) if len(shares) > 1 else None
         for _ in range(NUM_ROUNDS):
-            evidence = np.stack([activations * (templates.T @ (surplus * own)) for own in shares])
-            at_the_time = uniform_filter1d(evidence, self._moment_frames, axis=2).sum(axis=1, keepdims=True)
-            evidence = uniform_filter1d(evidence, self._note_frames, axis=2)
-            tiny = np.float32(SMALLEST_SHARE) * evidence.max() + np.finfo(np.float32).tiny
-            busy = (at_the_time + tiny) ** np.float32(BUSY_EXPONENT)
-            players = _adding_up(_adding_up(evidence + tiny) ** 2 / busy)
-            by_note = np.stack([templates @ (activations * own) for own in players]) + np.finfo(np.float32).tiny
-            shares = _adding_up(shares ** np.float32(SHARE_EXPONENT) * _adding_up(by_note) ** np.float32(NOTE_EXPONENT))
-            shares = _adding_up(np.maximum(shares, np.float32(SMALLEST_SHARE)))
+            # Of one source in all channels at a time.
+            heard = (np.sum(surplus * own, axis=0) for own in shares.swapaxes(0, 1))
+            players, placed = self._players(np.stack([activations * (templates.T @ own) for own in heard]), levels)
+            by_note = np.stack([templates @ (activations * own) for own in players]) + _TINY
+            by_channel = [by_note] if placed is None else [by_note * own[:, None, None] for own in _loudness(placed)]
+            shares = np.stack([_resolved(*channel) for channel in zip(shares, by_channel, strict=True)])
         return shares
+
+    def _levels(self, templates: np.ndarray, activations: np.ndarray, surplus: np.ndarray) -> np.ndarray:
+        """The notes' levels in the channels, `[num_channels, num_notes, stft_frames]`."""
+        heard = np.stack([activations * (templates.T @ more) for more in surplus])
+        # The filter's running sums may end below 0.
+        return levels_in_channels(np.maximum(uniform_filter1d(heard, self._level_frames, axis=2), 0))
+
+    def _players(self, evidence: np.ndarray, levels: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+        """Who plays every note, `[num_active, num_notes, stft_frames]`; where they sit, where levels tell."""
+        at_the_time = uniform_filter1d(evidence, self._moment_frames, axis=2).sum(axis=1, keepdims=True)
+        evidence = uniform_filter1d(evidence, self._note_frames, axis=2)
+        tiny = np.float32(SMALLEST_SHARE) * evidence.max() + _TINY
+        busy = (at_the_time + tiny) ** np.float32(BUSY_EXPONENT)
+        players = _adding_up(_adding_up(evidence + tiny) ** 2 / busy)
+        if levels is None:
+            return players, None
+        weights = players**2 * evidence.sum(axis=0)
+        placed = places(weights, levels)
+        return _adding_up(players * place_odds(weights, levels, placed)), placed.astype(np.float32)
+
+
+def _loudness(placed: np.ndarray) -> np.ndarray:
+    """By what places `[num_active, num_channels]` weigh the players in the channels, `[num_channels, num_active]`."""
+    return np.exp(np.float32(LEVEL_EXPONENT) * placed.T)
+
+
+def _resolved(shares: np.ndarray, by_note: np.ndarray) -> np.ndarray:
+    """A channel's shares and what its notes say, both `[num_active, bands, stft_frames]`, as its new shares."""
+    resolved = shares ** np.float32(SHARE_EXPONENT) * _adding_up(by_note) ** np.float32(NOTE_EXPONENT)
+    return _adding_up(np.maximum(_adding_up(resolved), np.float32(SMALLEST_SHARE)))
 
 
 def _notes(magnitudes: np.ndarray, templates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -22,8 +22,8 @@ import pandas as pd  # noqa: E402
 from audio.baselines.oracle import ideal_ratio_mask  # noqa: E402
 from audio.metrics import sdr, si_sdr  # noqa: E402
 from audio.models import load_model, make_separator  # noqa: E402
-from audio.separator import StreamSeparator  # noqa: E402
 from audio.resampling import resample  # noqa: E402
+from audio.separator import StreamSeparator  # noqa: E402
 from av_sep.datasets.mixing import set_level  # noqa: E402
 from av_sep.datasets.solo_bank import open_bank  # noqa: E402
 from av_sep.instruments import URMP_13  # noqa: E402
