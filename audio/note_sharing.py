@@ -48,8 +48,7 @@ NUM_ITERATIONS_FIXED, NUM_ITERATIONS = 10, 10
 NOTE_SECONDS, LEVEL_SECONDS, MOMENT_SECONDS = 2.0, 1.0, 0.4
 SHARE_EXPONENT, NOTE_EXPONENT = 0.3, 0.8
 BUSY_EXPONENT = 0.75
-# What a share of the channel has not said already of the player's level there.
-LEVEL_EXPONENT = 0.5
+LEVEL_EXPONENT = 1.5
 NUM_ROUNDS = 3
 # From here on bins are taken together, by two and by four: partials there are far from each other.
 PAIRS_FROM_HZ, FOURS_FROM_HZ = 2756.25, 5512.5

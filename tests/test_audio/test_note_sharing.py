@@ -136,6 +136,19 @@ def test_who_sits_apart_is_told_apart(lines):
     assert min(here[0]) > 20 and max(here[1]) < 10
 
 
+def test_a_note_that_two_play_is_shared_out_by_the_levels_that_they_have_elsewhere(lines):
+    unison = np.broadcast_to(notes((62, 62, 62), 0.7)[:, None], (2, 3 * int(0.7 * RATE_HZ), 1))
+    left_and_right = np.array([[1, 0.4], [0.4, 1]], np.float32)
+    references = np.concatenate([lines, unison], axis=1).astype(np.float32) * left_and_right[:, None]
+    together = slice(lines.shape[1] + RATE_HZ // 2, None)
+    estimates = 0.6 * references + 0.4 * references[::-1]
+    sounds = [sound[:, together, 0] for sound in (estimates, share(estimates), references)]
+    before, after, true = (np.linalg.norm(sound[0]) / np.linalg.norm(sound.sum(axis=0)) for sound in sounds)
+    assert before < 0.55 and true == pytest.approx(1 / 1.4)
+    # Between the part of the magnitudes, true of unison in phase, and that of the powers, true of any other, and a bit.
+    assert 1 / 1.4 < after < 1 / 1.16 + 0.05
+
+
 def one_by_one(estimates):
     """Channels shared out each by itself, as if there were no other."""
     return np.concatenate([share(estimates[..., :1]), share(estimates[..., 1:])], axis=2)
