@@ -7,7 +7,7 @@ place of j are
 
 and the odds that j plays the note are multiplied by
 
-    exp(-TRUST sum_k (l_ctk - p_jk)**2 / (2 v)),    v being the weighted mean of these sums, and DETUNED**2 at least.
+    exp(-TRUST sum_k (l_ctk - p_jk)**2 / (2 v)),    v being the weighted mean of these sums + SAME_LEVEL**2.
 
 Rooms give every pitch a level of its own, so few notes can put two players apart who sit together. Places are drawn to
 their mean by what of their differences is chance (empirical Bayes): with s**2 the scatter of the notes' own mean levels

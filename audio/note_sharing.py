@@ -48,6 +48,7 @@ NUM_ITERATIONS_FIXED, NUM_ITERATIONS = 10, 10
 NOTE_SECONDS, LEVEL_SECONDS, MOMENT_SECONDS = 2.0, 1.0, 0.4
 SHARE_EXPONENT, NOTE_EXPONENT = 0.3, 0.8
 BUSY_EXPONENT = 0.75
+# Between magnitudes, 1, and powers, 2.
 LEVEL_EXPONENT = 1.5
 NUM_ROUNDS = 3
 # From here on bins are taken together, by two and by four: partials there are far from each other.
