@@ -434,6 +434,8 @@ def test_stems_are_silent_while_their_player_rests(tmp_path):
     """A trumpet that stops half way: what is left in its stem then is another's."""
     folder = Path(__file__).parents[2] / "examples" / "demo" / "stems"
     (violin, rate), (trumpet, _) = (read_audio(folder / f"{name}.flac") for name in ("violin", "trumpet"))
+    # In stereo, told apart by where they sit, they leave little to gate.
+    violin, trumpet = violin[:, :1], trumpet[:, :1]
     half = len(violin) // 2
     trumpet[half:] = 0
     mixture = 0.05 * sum(part / np.std(part) for part in (violin, trumpet))
@@ -450,7 +452,7 @@ def test_stems_are_silent_while_their_player_rests(tmp_path):
         resting = slice(half + 4 * rate, None)
         return 10 * np.log10(np.sum(stems[gated]["trumpet"][resting] ** 2) / np.sum(mixture[resting] ** 2))
 
-    assert rest_db(False) > -35 and rest_db(True) < rest_db(False) - 15
+    assert rest_db(False) > -25 and rest_db(True) < rest_db(False) - 15
     assert manifests[True]["settings"]["gate_rests"] and not manifests[False]["settings"]["gate_rests"]
     assert manifests[True]["rests_gated"] is True and manifests[False]["rests_gated"] is False
     pages = {gated: (tmp_path / str(gated) / "duet" / "report.html").read_text() for gated in stems}
