@@ -86,7 +86,7 @@ def pack(output_dir: Path, templates: np.ndarray, bank: SoloBank, options) -> No
             "mask_exponent": options.mask_exponent,
         },
         "training": {
-            "sources": {name: sorted(bank.lines[name]) for name in URMP_13.names},
+            "sources": {name: sorted(bank.solos(name)) for name in URMP_13.names},
             "num_frames_per_instrument": options.num_frames,
             "num_iterations": NUM_ITERATIONS,
         },

@@ -144,6 +144,8 @@ def main(recipe: str, batch_size: int, num_steps: int, devices: str, output: Pat
     table.to_csv(output / "train_step.csv", index=False)
     plot(table, output / "train_step.png")
     sounds = measured_apart(recipe=recipe)
+    if "seconds" not in sounds:
+        raise click.ClickException(f"Expected the time of sound examples. Received: {sounds['devices']}")
     share = sounds["seconds"] / (sounds["steps_per_epoch"] * table["seconds_per_step"].iloc[0])
     click.echo(f"sound examples every epoch: {sounds['seconds']:.2f} s, {100 * share:.2f} % of the steps' time")
 

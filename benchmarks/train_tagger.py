@@ -130,7 +130,8 @@ def _resume(network, run: Path, start: Path | None) -> int:
     if state.exists():
         import keras
 
-        loaded = keras.saving.load_model(run / "latest.keras")
+        losses = {"candidates_cross_entropy": candidates_cross_entropy}
+        loaded = keras.saving.load_model(run / "latest.keras", custom_objects=losses)
         network.set_weights(loaded.get_weights())
         network.optimizer.build(network.trainable_variables)
         for variable, value in zip(network.optimizer.variables, loaded.optimizer.variables, strict=True):

@@ -5,6 +5,7 @@ import json
 import math
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,8 +13,10 @@ import click
 import keras
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from audio.tagger.mixtures import WindowConfig, draw_pool, make_windows
+from audio.tagger.network import InstrumentTagger
 from av_sep.datasets.solo_bank import open_bank
 from av_sep.instruments import URMP_13
 
@@ -113,6 +116,39 @@ def test_a_process_that_is_killed_within_a_batch_ends_the_training(script, tmp_p
     worker.join()
     with pytest.raises(click.ClickException, match=f"exit status -{signal.SIGKILL.value}"):
         next(stream)
+
+
+def test_a_stopped_training_ends_where_an_undisturbed_one_does(script, monkeypatch, tmp_path):
+    module = script("train_tagger")
+    tagger = partial(InstrumentTagger, ("violin", "tuba"), window_samples=8192, filters=(2, 2, 2), dropout=0.0)
+
+    def batches(bank, leave_out, seed, first, last, num_samples, stop=None):
+        for index in range(first, last):
+            if index == stop:
+                raise KeyboardInterrupt
+            rng = np.random.default_rng((seed, index))
+            labels = np.eye(2, dtype="f")[[0, 1]]
+            yield rng.normal(size=(2, num_samples)).astype("f"), np.ones((2, 2), "f"), labels
+
+    def weights_of(run, stop=None):
+        monkeypatch.setattr(module, "batches", partial(batches, stop=stop))
+        keras.utils.set_random_seed(0)
+        arguments = ["train", "--bank", "none", "--output", str(run), "--steps", "4"]
+        exit_code = CliRunner().invoke(module.main, arguments).exit_code
+        network = tagger()
+        if exit_code == 0:
+            network.load_weights(run / "final.weights.h5")
+        return exit_code, network.get_weights()
+
+    monkeypatch.setattr(module, "make_network", tagger)
+    monkeypatch.setattr(module, "_limit_threads", lambda: None)
+    monkeypatch.setattr(module, "SAVE_EVERY", 2)
+    _, expected = weights_of(tmp_path / "undisturbed")
+    stopped, _ = weights_of(tmp_path / "stopped", stop=3)
+    resumed, weights = weights_of(tmp_path / "stopped")
+    assert (stopped, resumed) == (1, 0)
+    for ours, truth in zip(weights, expected, strict=True):
+        np.testing.assert_allclose(ours, truth, rtol=1e-5, atol=1e-7)
 
 
 # Wrong labels
