@@ -1,6 +1,5 @@
 """TFRecords: tracks into shards and back. `spec` describes what a record holds."""
 
-from audio.records.parse import parse_example
 from audio.records.shards import Record, ShardSummary, check_shard, read_records, write_shard
 from audio.records.spec import SCHEMA_VERSION, SCHEMAS, RecordPicture, RecordSpec
 from audio.records.tracks import Block, track_records
@@ -14,7 +13,6 @@ __all__ = [
     "RecordSpec",
     "ShardSummary",
     "check_shard",
-    "parse_example",
     "read_records",
     "track_records",
     "write_shard",

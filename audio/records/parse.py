@@ -1,6 +1,6 @@
-"""Records into tensors, inside a `tf.data` graph.
+"""What training reads of a record, as tensors inside a `tf.data` graph; `shards.read_records` reads all of it.
 
-Conventions: T samples of stretch, C channels, S sources of the taxonomy. What a record lacks is zeros.
+Conventions: T samples of stretch, C channels, S sources of the taxonomy.
 """
 
 import tensorflow as tf
@@ -9,63 +9,20 @@ from audio.records import spec as names
 from audio.records.spec import RecordSpec
 
 
-def parse_example(serialized: tf.Tensor, spec: RecordSpec) -> dict[str, tf.Tensor]:
-    """A record as dense tensors.
-
-    Args:
-        serialized: one example, string `[]`.
-        spec: of the shard.
-
-    Returns:
-        name: string `[]`; sample_idx, num_samples (of the stretch, T), covered_samples: int32 `[]`;
-        label_vector: float32 `[S]`;
-        mixture: float32 `[time, C]`: T samples (compact; unknown to the graph) or `mixture_samples` (published);
-        sources: float32 `[S, time, C]`: T samples or `source_samples`;
-        frames, detections: string `[num_frames]`, JPEG and JSON; frame_times: float32 `[num_frames]`, seconds.
-    """
-    parsed = tf.io.parse_single_example(serialized, feature_spec(spec))
-    labels = tf.cast(parsed[names.LABELS], tf.float32)
-    waveforms = _compact_waveforms(parsed, spec) if spec.schema == "compact" else published_waveforms(parsed, spec)
-    return {
-        **common_features(parsed),
-        "label_vector": labels,
-        "mixture": waveforms[0],
-        "sources": waveforms[1],
-        "frames": parsed[names.FRAMES],
-        "frame_times": parsed[names.FRAME_TIMES],
-        "detections": parsed[names.DETECTIONS],
-    }
-
-
 def feature_spec(spec: RecordSpec) -> dict[str, object]:
-    """What `tf.io.parse_single_example` needs to know of a record."""
-    scalar = tf.io.FixedLenFeature([], tf.int64)
-    text = tf.io.FixedLenFeature([], tf.string)
+    """What `tf.io.parse_single_example` needs to know of a record to read labels, sound and pictures."""
     features: dict[str, object] = {
-        names.NAME: text,
-        names.SAMPLE_IDX: scalar,
-        names.NUM_SAMPLES: scalar,
-        names.COVERED_SAMPLES: scalar,
         names.LABELS: tf.io.FixedLenFeature([len(spec.source_names)], tf.int64),
         names.FRAMES: tf.io.RaggedFeature(tf.string),
-        names.FRAME_TIMES: tf.io.RaggedFeature(tf.float32),
-        names.DETECTIONS: tf.io.RaggedFeature(tf.string),
     }
     if spec.schema == "compact":
+        scalar = tf.io.FixedLenFeature([], tf.int64)
         step = tf.io.FixedLenFeature([], tf.float32)
-        return {**features, names.ENCODED: text, names.STEP: step, names.HAS_MIXTURE: scalar}
+        encoded = tf.io.FixedLenFeature([], tf.string)
+        sound = {names.NUM_SAMPLES: scalar, names.HAS_MIXTURE: scalar, names.STEP: step, names.ENCODED: encoded}
+        return {**features, **sound}
     num_values = spec.mixture_samples + spec.source_samples * len(spec.source_names)
     return {**features, names.ENCODED: tf.io.FixedLenFeature([num_values * spec.num_channels], tf.float32)}
-
-
-def common_features(parsed: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """Name and place of a parsed record."""
-    return {
-        "name": parsed[names.NAME],
-        "sample_idx": tf.cast(parsed[names.SAMPLE_IDX], tf.int32),
-        "num_samples": tf.cast(parsed[names.NUM_SAMPLES], tf.int32),
-        "covered_samples": tf.cast(parsed[names.COVERED_SAMPLES], tf.int32),
-    }
 
 
 def compact_signals(parsed: dict[str, tf.Tensor], spec: RecordSpec) -> tuple[tf.Tensor, tf.Tensor]:
@@ -107,12 +64,3 @@ def split_signals(signals: tf.Tensor, has_mixture: tf.Tensor, step: tf.Tensor) -
     integers = tf.cast(signals, tf.int32)
     mixture = tf.cond(tf.cast(has_mixture, tf.bool), lambda: integers[0], lambda: tf.reduce_sum(integers, axis=0))
     return tf.cast(mixture, tf.float32) * step, tf.cast(present, tf.float32) * step
-
-
-def _compact_waveforms(parsed: dict[str, tf.Tensor], spec: RecordSpec) -> tuple[tf.Tensor, tf.Tensor]:
-    signals, slots = compact_signals(parsed, spec)
-    mixture, present = split_signals(signals, parsed[names.HAS_MIXTURE], parsed[names.STEP])
-    sources = tf.math.unsorted_segment_sum(present, slots, len(spec.source_names))
-    mixture.set_shape([None, spec.num_channels])
-    sources.set_shape([len(spec.source_names), None, spec.num_channels])
-    return mixture, sources
