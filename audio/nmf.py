@@ -11,7 +11,8 @@ They are the beta-divergences for beta = 2, 1, 0. One iteration multiplies W, th
 
     W <- W * [(V / Y**(2 - beta)) H^T / Y**(beta - 1) H^T] ** gamma,    H likewise,    Y = W H,
 
-with gamma = 1 for beta >= 1 and 1 / (2 - beta) below, the exponent for which the divergence is proven never to rise.
+with gamma = 1 for 1 <= beta <= 2 and 1 / (2 - beta) below: the exponent for which the divergence is proven never to
+rise.
 
 A floor, `FLOOR` of the largest entry, is added to V and to W H, because the logarithm of an empty bin is infinite. It
 is one more component that never changes, so the proof holds with it. Entries that are zero stay zero.
@@ -41,17 +42,10 @@ class Factorization:
     Attributes:
         templates: `[num_bins, num_components]`.
         activations: `[num_components, num_frames]`.
-        divergences: `[num_iterations + 1]`, before the first and after each iteration.
     """
 
     templates: np.ndarray
     activations: np.ndarray
-    divergences: np.ndarray
-
-    @property
-    def num_iterations(self) -> int:
-        """How many iterations were made."""
-        return len(self.divergences) - 1
 
 
 def factorize(
@@ -63,8 +57,6 @@ def factorize(
     fixed_templates: bool = False,
     divergence: str = "kl",
     num_iterations: int = 200,
-    tolerance: float = 0.0,
-    threshold: float = 0.0,
     seed: int = 0,
 ) -> Factorization:
     """Factorizes a spectrogram from a seeded or a given start.
@@ -77,50 +69,29 @@ def factorize(
             templates, the same for all of them, such that they sum to what each frame does.
         fixed_templates: leave the given templates as they are; then every frame is factorized by itself.
         divergence: "frobenius", "kl" or "itakura_saito".
-        num_iterations: at most that many.
-        tolerance: stop when an iteration lowers the divergence by less than this fraction of the first; 0 for never.
-        threshold: stop when the divergence, the sum over all entries, is at most this; 0 for never.
+        num_iterations: updates of both factors, or of the activations where the templates are fixed.
         seed: of templates and activations that are drawn.
 
     Raises:
         ParameterError: for arrays that are negative, not finite or do not fit, and options that cannot be used.
     """
-    _validate_options(divergence, num_iterations, tolerance, threshold)
+    _validate_options(divergence, num_iterations)
     given = {"spectrogram": spectrogram, "templates": templates, "activations": activations}
     _validate_arrays(given, num_components, fixed_templates)
     target = np.asarray(spectrogram, np.float32 if spectrogram.dtype == np.float32 else np.float64)
     templates, activations = _start(target, num_components, templates, activations, seed)
-    divergences = []
-    for templates, activations, value in _iterations(target, templates, activations, fixed_templates, divergence):
-        divergences.append(value)
-        fall = divergences[-2] - value if len(divergences) > 1 else np.inf
-        if len(divergences) > num_iterations or value <= threshold or fall < tolerance * divergences[0]:
-            break
-    return Factorization(templates, activations, np.array(divergences))
-
-
-def _iterations(target, templates, activations, fixed_templates, divergence):
-    """Yields templates, activations and their divergence, before the first and after each iteration, without end."""
     beta = BETAS[divergence]
     floor = FLOOR * (target.max() or 1.0)
     target = target + floor
     model = templates @ activations + floor
-    while True:
-        yield templates, activations, _divergence(target, model, beta)
+    for _ in range(num_iterations):
         if not fixed_templates:
             # The roles of both factors are each other's transposed.
             templates = _updated(activations.T, templates.T, target.T, model.T, beta).T
             model = templates @ activations + floor
         activations = _updated(templates, activations, target, model, beta)
         model = templates @ activations + floor
-
-
-def _divergence(target, model, beta) -> float:
-    if beta == 2:
-        return float(np.sum((target - model) ** 2, dtype=np.float64) / 2)
-    ratio = target / model
-    entries = target * np.log(ratio) - target + model if beta == 1 else ratio - np.log(ratio) - 1
-    return float(np.sum(entries, dtype=np.float64))
+    return Factorization(templates, activations)
 
 
 def _updated(templates, activations, target, model, beta):
@@ -152,14 +123,11 @@ def _start(target, num_components, templates, activations, seed):
     return templates.astype(target.dtype), activations.astype(target.dtype)
 
 
-def _validate_options(divergence: str, num_iterations: int, tolerance: float, threshold: float) -> None:
+def _validate_options(divergence: str, num_iterations: int) -> None:
     if divergence not in BETAS:
         raise ParameterError(f"Expected divergence to be one of {', '.join(BETAS)}. Received: {divergence!r}")
-    if num_iterations < 0 or not tolerance >= 0 or not threshold >= 0:
-        raise ParameterError(
-            "Expected num_iterations, tolerance and threshold of at least 0."
-            f" Received: num_iterations={num_iterations}, tolerance={tolerance}, threshold={threshold}"
-        )
+    if num_iterations < 0:
+        raise ParameterError(f"Expected num_iterations of at least 0. Received: num_iterations={num_iterations}")
 
 
 def _validate_arrays(given: dict, num_components: int | None, fixed_templates: bool) -> None:

@@ -1,4 +1,4 @@
-"""NMF against scikit-learn's multiplicative updates and scipy's divergences; the divergence never rises."""
+"""NMF against scikit-learn's multiplicative updates; scipy's divergences never rise."""
 
 import numpy as np
 import pytest
@@ -73,24 +73,6 @@ def test_factors_are_scikit_learn_s(rng, divergence, num_iterations):
         )
     np.testing.assert_allclose(ours.templates, expected_templates, rtol=1e-5, atol=1e-9)
     np.testing.assert_allclose(ours.activations, expected_activations, rtol=1e-5, atol=1e-9)
-    assert ours.num_iterations == num_iterations
-
-
-@EVERY_DIVERGENCE
-def test_divergences_are_scipy_s(rng, divergence):
-    spectrogram = rng.gamma(1, size=(30, 41))
-    factors = start(rng, spectrogram.shape)
-    expected = [by_scipy(spectrogram, factors[0] @ factors[1], divergence)]
-    for num_iterations in (1, 2, 3):
-        result = factorize(
-            spectrogram,
-            templates=factors[0],
-            activations=factors[1],
-            divergence=divergence,
-            num_iterations=num_iterations,
-        )
-        expected.append(by_scipy(spectrogram, result.templates @ result.activations, divergence))
-    np.testing.assert_allclose(result.divergences, expected, rtol=1e-6)
 
 
 @EVERY_DIVERGENCE
@@ -99,19 +81,20 @@ def test_divergences_are_scipy_s(rng, divergence):
 @pytest.mark.parametrize("fixed_templates", (False, True))
 def test_divergence_never_rises(rng, divergence, kind, dtype, fixed_templates):
     spectrogram = SPECTROGRAMS[kind](rng).astype(dtype)
-    templates, _ = start(rng, spectrogram.shape, 6)
-    result = factorize(
-        spectrogram,
-        templates=templates,
-        fixed_templates=fixed_templates,
-        divergence=divergence,
-        num_iterations=120,
-    )
-    assert result.templates.dtype == dtype
-    assert np.all(np.isfinite(result.divergences))
+    templates, activations = (factor.astype(dtype) for factor in start(rng, spectrogram.shape, 6))
+    floor = FLOOR * spectrogram.max()
+    divergences = []
+    for _ in range(120):
+        model = (templates @ activations + floor).astype(np.float64)
+        divergences.append(by_scipy((spectrogram + floor).astype(np.float64), model, divergence))
+        factors = {"templates": templates, "activations": activations, "fixed_templates": fixed_templates}
+        result = factorize(spectrogram, **factors, divergence=divergence, num_iterations=1)
+        templates, activations = result.templates, result.activations
+    assert templates.dtype == activations.dtype == dtype
+    assert np.all(np.isfinite(divergences))
     # What rounding of the last place can do to a sum of that size.
-    assert np.max(np.diff(result.divergences)) <= 20 * np.finfo(dtype).eps * result.divergences[0]
-    assert result.divergences[-1] < (1 if fixed_templates else 0.7) * result.divergences[0]
+    assert np.max(np.diff(divergences)) <= 20 * np.finfo(dtype).eps * divergences[0]
+    assert divergences[-1] < (1 if fixed_templates else 0.7) * divergences[0]
 
 
 @EVERY_DIVERGENCE
@@ -170,7 +153,6 @@ def test_zeros_stay_zero(rng, divergence):
 @EVERY_DIVERGENCE
 def test_silence_is_factorized_into_silence(divergence):
     result = factorize(np.zeros((9, 5)), 2, divergence=divergence, num_iterations=50)
-    assert np.all(np.isfinite(result.divergences))
     np.testing.assert_allclose(result.templates @ result.activations, 0, atol=1e-6)
 
 
@@ -182,35 +164,12 @@ def test_seed_decides(rng):
     assert np.max(np.abs(first.templates - other.templates)) > 0.1
 
 
-@EVERY_DIVERGENCE
-def test_stops_when_an_iteration_gains_less_than_the_tolerance(rng, divergence):
-    spectrogram = rng.gamma(1, size=(30, 41))
-    whole = factorize(spectrogram, 4, divergence=divergence, num_iterations=300)
-    result = factorize(spectrogram, 4, divergence=divergence, num_iterations=300, tolerance=1e-3)
-    falls = -np.diff(whole.divergences) / whole.divergences[0]
-    assert result.num_iterations == 1 + np.argmax(falls < 1e-3)
-    assert 2 < result.num_iterations < 300
-    np.testing.assert_array_equal(result.divergences, whole.divergences[: result.num_iterations + 1])
-
-
-@EVERY_DIVERGENCE
-def test_stops_below_the_threshold(rng, divergence):
-    spectrogram = rng.gamma(1, size=(30, 41))
-    whole = factorize(spectrogram, 4, divergence=divergence, num_iterations=50)
-    result = factorize(
-        spectrogram, 4, divergence=divergence, num_iterations=50, threshold=1.0001 * whole.divergences[20]
-    )
-    assert result.num_iterations == 20
-
-
 def test_no_iteration_gives_the_start(rng):
     spectrogram = rng.gamma(1, size=(12, 10))
     templates, activations = start(rng, spectrogram.shape)
     result = factorize(spectrogram, templates=templates, activations=activations, num_iterations=0)
     np.testing.assert_array_equal(result.templates, templates)
     np.testing.assert_array_equal(result.activations, activations)
-    expected = by_scipy(spectrogram, templates @ activations, "kl")
-    assert result.divergences == pytest.approx([expected], rel=FLOOR * 1e4)
 
 
 GOOD, NEGATIVE, SPOILT = np.ones((4, 5)), -np.ones((4, 5)), np.full((4, 5), np.nan)
@@ -232,8 +191,6 @@ GOOD, NEGATIVE, SPOILT = np.ones((4, 5)), -np.ones((4, 5)), np.full((4, 5), np.n
         ((GOOD, {"num_components": 3, "activations": GOOD}), r"activations\n? \[num_comp.*activations \(4, 5\)"),
         ((GOOD, {"num_components": 2, "divergence": "is"}), "frobenius, kl, itakura_saito. Received: 'is'"),
         ((GOOD, {"num_components": 2, "num_iterations": -1}), "of at least 0. Received: num_iterations=-1"),
-        ((GOOD, {"num_components": 2, "tolerance": -0.1}), "tolerance=-0.1, threshold=0.0"),
-        ((GOOD, {"num_components": 2, "threshold": np.nan}), "threshold=nan"),
     ),
 )
 def test_arguments_that_cannot_be_used_are_refused(arguments, message):
