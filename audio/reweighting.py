@@ -35,72 +35,59 @@ class Reweighter:
     def __init__(self, weights: Weights, sample_rate_hz: float):
         self._stft = RootHannStft(sample_rate_hz)
         self.frame_length, self.hop_length = self._stft.frame_length, self._stft.hop_length
+        self._margin = self.frame_length - self.hop_length
         self._weights, self._rate_hz = weights, sample_rate_hz
+        # Both `[num_active, channels, time]`: what no STFT frame has taken, and what later ones add to.
         self._waiting: np.ndarray | None = None
         self._ringing: np.ndarray | None = None
         self._num_stft_frames = 0
 
     def push(self, estimates: np.ndarray) -> np.ndarray:
         """Takes a block and returns the stretch that is ready, `[num_active, time, channels]`; it may be empty."""
+        block = estimates.swapaxes(1, 2)
         if self._waiting is None or self._ringing is None:
             # As many STFT frames cover the first sample as any other.
-            self._waiting = np.zeros((len(estimates), self._margin, estimates.shape[2]), np.float32)
+            self._waiting = np.zeros((*block.shape[:2], self._margin), np.float32)
             self._ringing = self._waiting
-        self._waiting = np.concatenate([self._waiting, estimates], axis=1)
-        ready = [estimates[:, :0].astype(np.float32)]
+        self._waiting = np.concatenate([self._waiting, block], axis=2)
+        ready = [block[:, :, :0].astype(np.float32)]
         while num_new := min(self._num_complete, STFT_FRAMES_PER_GROUP):
             before_start = max(self._margin - self._num_stft_frames * self.hop_length, 0)
-            ready.append(self._overlap_add(self._next_stft_frames(num_new))[:, before_start:])
-            self._waiting = self._waiting[:, num_new * self.hop_length :]
+            ready.append(self._next_hops(num_new)[:, :, before_start:])
+            self._waiting = self._waiting[:, :, num_new * self.hop_length :]
             self._num_stft_frames += num_new
-        return np.concatenate(ready, axis=1)
+        return np.ascontiguousarray(np.concatenate(ready, axis=2).swapaxes(1, 2))
 
     def finish(self) -> np.ndarray:
         """What is still to come after the last block; no estimates where there was none."""
         if self._waiting is None:
             return np.zeros((0, 0, 0), np.float32)
-        missing = self._waiting.shape[1] - max(self._margin - self._num_stft_frames * self.hop_length, 0)
-        num_active, _, num_channels = self._waiting.shape
+        num_active, num_channels, num_waiting = self._waiting.shape
+        missing = num_waiting - max(self._margin - self._num_stft_frames * self.hop_length, 0)
         # Until the last STFT frame that covers a sample has come.
         silence = np.zeros((num_active, self.frame_length + self.hop_length, num_channels), np.float32)
         return self.push(silence)[:, :missing]
 
     @property
-    def _margin(self) -> int:
-        return self.frame_length - self.hop_length
-
-    @property
     def _num_complete(self) -> int:
         assert self._waiting is not None
-        return max((self._waiting.shape[1] - self.frame_length) // self.hop_length + 1, 0)
+        return max((self._waiting.shape[2] - self.frame_length) // self.hop_length + 1, 0)
 
-    def _next_stft_frames(self, num_new: int) -> np.ndarray:
-        """The next ones, shared out and windowed twice, `[num_active, stft_frames, channels, frame_length]`."""
-        assert self._waiting is not None
-        views = np.lib.stride_tricks.sliding_window_view(self._waiting, self.frame_length, axis=1)
-        stft_frames = views[:, : num_new * self.hop_length : self.hop_length] * self._stft.window
+    def _next_hops(self, num_new: int) -> np.ndarray:
+        """As many hops as new STFT frames, shared out, to which no later frame adds, `[num_active, channels, time]`."""
+        assert self._waiting is not None and self._ringing is not None
+        length = num_new * self.hop_length
+        frames = self._stft.frames(self._waiting[:, :, : length + self._margin])
         starts = np.arange(self._num_stft_frames, self._num_stft_frames + num_new) * self.hop_length - self._margin
-        middles_seconds = (starts + self.frame_length / 2) / self._rate_hz
-        weights = self._weights(middles_seconds)[:, :, None, None].astype(np.float32)
+        weights = self._weights((starts + self.frame_length / 2) / self._rate_hz)[:, None, :, None].astype(np.float32)
         # Mostly nobody rests, and equal weights change nothing.
         if np.any(weights != weights[:1]):
-            shared = share_by_weight(scipy.fft.rfft(stft_frames), weights)
-            stft_frames = scipy.fft.irfft(shared, self.frame_length)
-        return stft_frames * self._stft.inverse_window
-
-    def _overlap_add(self, stft_frames: np.ndarray) -> np.ndarray:
-        """Adds STFT frames up and returns what no later one reaches, `[num_active, time, channels]`."""
-        assert self._ringing is not None
-        num_active, num_new, num_channels, _ = stft_frames.shape
-        length = num_new * self.hop_length
-        added = np.zeros((num_active, length + self._margin, num_channels), np.float32)
-        added[:, : self._margin] = self._ringing
-        # A hop of every STFT frame at a time: what is added in one go does not overlap.
-        for start in range(0, self.frame_length, self.hop_length):
-            stretch = stft_frames[..., start : start + self.hop_length].transpose(0, 1, 3, 2)
-            added[:, start : start + length] += stretch.reshape(num_active, length, num_channels)
-        self._ringing = added[:, length:]
-        return added[:, :length]
+            shared = share_by_weight(scipy.fft.rfft(frames), weights)
+            frames = scipy.fft.irfft(shared, self.frame_length)
+        added = self._stft.overlap_add(frames)
+        added[:, :, : self._margin] += self._ringing
+        self._ringing = added[:, :, length:]
+        return added[:, :, :length]
 
 
 def share_by_weight(spectra: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -118,3 +105,20 @@ def share_by_weight(spectra: np.ndarray, weights: np.ndarray) -> np.ndarray:
     total = weighed.sum(axis=0)
     shared = (weights / total) * spectra
     return shared + (weighed / total) * (spectra - shared).sum(axis=0)
+
+
+def share_difference(estimates: np.ndarray, mixture: np.ndarray) -> np.ndarray:
+    """Shares the mixture minus the estimates' sum equally among the estimates (Wisdom et al., ICASSP 2019, equation 5).
+
+    The NumPy twin of `audio.consistency.MixtureConsistency` for one example whose instruments are all active.
+
+    Args:
+        estimates: `[num_active, time, channels]`.
+        mixture: `[time, channels]`.
+
+    Returns:
+        Estimates that add up to the mixture, `[num_active, time, channels]`; none stay none.
+    """
+    if not len(estimates):
+        return estimates
+    return estimates + (mixture - estimates.sum(axis=0)) / len(estimates)

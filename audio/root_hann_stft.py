@@ -27,20 +27,27 @@ class RootHannStft:
         self.window = np.sqrt(get_window("hann", self.frame_length)).astype(np.float32)
         self.inverse_window = self.window * np.float32(2 / OVERLAP)
 
+    def frames(self, waveforms: np.ndarray) -> np.ndarray:
+        """Windowed stretches `[..., stft_frames, frame_length]` of `[..., time]`, a frame or longer."""
+        views = np.lib.stride_tricks.sliding_window_view(waveforms, self.frame_length, axis=-1)
+        return views[..., :: self.hop_length, :] * self.window
+
+    def overlap_add(self, frames: np.ndarray) -> np.ndarray:
+        """What `frames` gave, windowed again and added up, `[..., time]`; at the ends fewer overlap."""
+        *axes, num_frames, _ = frames.shape
+        hops = (frames * self.inverse_window).reshape(*axes, num_frames, OVERLAP, self.hop_length)
+        added = np.zeros((*axes, num_frames + OVERLAP - 1, self.hop_length), np.float32)
+        for number in range(OVERLAP):
+            added[..., number : number + num_frames, :] += hops[..., number, :]
+        return added.reshape(*axes, -1)
+
     def spectra(self, waveforms: np.ndarray) -> np.ndarray:
-        """float32 `[num, time]`, a frame or longer, to complex64 `[num, stft_frames, bins]`."""
-        views = np.lib.stride_tricks.sliding_window_view(waveforms, self.frame_length, axis=1)
-        return scipy.fft.rfft(views[:, :: self.hop_length] * self.window)
+        """float32 `[..., time]`, a frame or longer, to complex64 `[..., stft_frames, bins]`."""
+        return scipy.fft.rfft(self.frames(waveforms))
 
     def waveforms(self, spectra: np.ndarray) -> np.ndarray:
         """The waveforms again, but for the ends, which fewer STFT frames overlap."""
-        stft_frames = scipy.fft.irfft(spectra, self.frame_length) * self.inverse_window
-        num, num_frames, _ = stft_frames.shape
-        hops = stft_frames.reshape(num, num_frames, OVERLAP, self.hop_length)
-        added = np.zeros((num, num_frames + OVERLAP - 1, self.hop_length), np.float32)
-        for number in range(OVERLAP):
-            added[:, number : number + num_frames] += hops[:, :, number]
-        return added.reshape(num, -1)
+        return self.overlap_add(scipy.fft.irfft(spectra, self.frame_length))
 
     def stretches(self, num_samples: int) -> Iterator[slice]:
         """Stretches of a waveform whose STFT frames, a group each, are all that it has, one after the other."""

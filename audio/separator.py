@@ -16,9 +16,7 @@ at a time, models of whole mixtures all of them.
 
 import math
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -26,49 +24,15 @@ from audio.activity import Activity
 from audio.level import working_gain
 from audio.note_sharing import MOST_STEMS, NoteSharing
 from audio.resampling import StreamResampler
-from audio.reweighting import Reweighter
+from audio.reweighting import Reweighter, share_difference
 from audio.separation_model import SeparationModel, WholeMixtureModel
+from audio.stream_blocks import SampleQueue, SeparatedBlock, validated_block
 from av_sep.errors import ParameterError
 
 # 131,072 output samples spend about half of the computation on context instead of nine tenths at 16,384.
 DEFAULT_CHUNK_SAMPLES = 131_072
 BLOCK_SAMPLES = 65_536
 RING_OUT_SAMPLES = 256
-
-
-@dataclass(frozen=True, eq=False)
-class SeparatedBlock:
-    """A stretch of the stream.
-
-    Attributes:
-        mixture: `[time, channels]`.
-        estimates: of the active instruments, `[num_active, time, channels]`.
-    """
-
-    mixture: np.ndarray
-    estimates: np.ndarray
-
-    @property
-    def residual(self) -> np.ndarray:
-        """Mixture minus the sum of the estimates, `[time, channels]`."""
-        return self.mixture - self.estimates.sum(axis=0)
-
-
-def share_difference(estimates: np.ndarray, mixture: np.ndarray) -> np.ndarray:
-    """Shares the mixture minus the estimates' sum equally among the estimates (Wisdom et al., ICASSP 2019, equation 5).
-
-    The NumPy twin of `audio.consistency.MixtureConsistency` for one example whose instruments are all active.
-
-    Args:
-        estimates: `[num_active, time, channels]`.
-        mixture: `[time, channels]`.
-
-    Returns:
-        Estimates that add up to the mixture, `[num_active, time, channels]`; none stay none.
-    """
-    if not len(estimates):
-        return estimates
-    return estimates + (mixture - estimates.sum(axis=0)) / len(estimates)
 
 
 class StreamSeparator(ABC):
@@ -233,10 +197,10 @@ def _reweighted(
 ) -> Iterator[SeparatedBlock]:
     """Stretches whose estimates are shared out by who is heard to play; see `audio.reweighting`."""
     reweighter = Reweighter(lambda seconds: activity.weights(names, seconds), sample_rate_hz)
-    waiting: _Queue | None = None
+    waiting: SampleQueue | None = None
     for block in separated:
         if waiting is None:
-            waiting = _Queue(block.mixture.shape[1])
+            waiting = SampleQueue(block.mixture.shape[1])
         waiting.push(block.mixture)
         estimates = reweighter.push(block.estimates)
         if estimates.shape[1]:
@@ -262,9 +226,9 @@ class _Run:
         rate = self.model.sample_rate_hz
         self.down = StreamResampler(sample_rate_hz, rate, num_channels)
         self.up = StreamResampler(rate, sample_rate_hz, max(len(self.active), 1) * num_channels)
-        self.waiting_mixture = _Queue(num_channels)
+        self.waiting_mixture = SampleQueue(num_channels)
         # The first chunk reads `context_samples` of silence from before the stream began.
-        self.waiting_input = _Queue(num_channels)
+        self.waiting_input = SampleQueue(num_channels)
         self.waiting_input.push(np.zeros((self.plan.context_samples, num_channels), np.float32))
         self.num_heard = 0
         self.num_separated = 0
@@ -330,50 +294,3 @@ def _stacked(estimates: np.ndarray) -> np.ndarray:
     """`[num_active, time, channels]` to `[time, num_active * channels]`, as the converters of rates take it."""
     num_active, num_samples, num_channels = estimates.shape
     return estimates.transpose(1, 0, 2).reshape(num_samples, num_active * num_channels)
-
-
-class _Queue:
-    """First in, first out, for samples `[time, channels]` that arrive and leave in stretches of any length."""
-
-    def __init__(self, num_channels: int):
-        self._blocks: deque[np.ndarray] = deque()
-        self._empty = np.zeros((0, num_channels), np.float32)
-        self._length = 0
-
-    def __len__(self) -> int:
-        return self._length
-
-    def push(self, block: np.ndarray) -> None:
-        if len(block):
-            self._blocks.append(block)
-            self._length += len(block)
-
-    def peek(self, num_samples: int) -> np.ndarray:
-        whole = np.concatenate([self._empty, *self._blocks])
-        self._blocks = deque([whole])
-        return whole[:num_samples]
-
-    def drop(self, num_samples: int) -> None:
-        self.peek(num_samples)
-        rest = self._blocks[0][num_samples:]
-        self._blocks = deque([rest] if len(rest) else [])
-        self._length = len(rest)
-
-    def take(self, num_samples: int) -> np.ndarray:
-        taken = self.peek(num_samples)
-        self.drop(num_samples)
-        return taken
-
-
-def validated_block(block: np.ndarray, num_channels: int | None) -> np.ndarray:
-    """A block as float32 `[time, channels]`; raises ParameterError for another shape and for samples that are none.
-
-    It is a copy: parts of it wait for later blocks, and a source may fill one buffer again and again.
-    """
-    block = np.array(block, np.float32)
-    if block.ndim != 2 or (num_channels is not None and block.shape[1] != num_channels):
-        wanted = "channels" if num_channels is None else num_channels
-        raise ParameterError(f"Expected blocks [time, {wanted}]. Received: shape {block.shape}")
-    if not np.all(np.isfinite(block)):
-        raise ParameterError("Expected finite samples; clean the recording first. Received: NaN or infinity")
-    return block

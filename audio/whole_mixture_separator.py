@@ -5,7 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from audio.separation_model import WholeMixtureModel
-from audio.separator import BLOCK_SAMPLES, SeparatedBlock, StreamSeparator, share_difference, validated_block
+from audio.reweighting import share_difference
+from audio.separator import BLOCK_SAMPLES, StreamSeparator
+from audio.stream_blocks import SeparatedBlock, validated_block
 from av_sep.errors import ParameterError
 
 # Blind NMF takes some 5 MB per second of stereo beside the estimates, so this is about 4 GB.

@@ -36,7 +36,7 @@ from typing import Protocol
 
 import numpy as np
 
-from audio.separator import share_difference
+from audio.reweighting import share_difference
 from av_sep.errors import ParameterError
 
 # A second channel that differs from the first by less, -60 dB, differs by noise, which no unmixing should amplify.

@@ -27,7 +27,7 @@ from scipy.special import expit
 
 from audio.activity import Activity
 from audio.resampling import StreamResampler
-from audio.separator import validated_block
+from audio.stream_blocks import validated_block
 from av_sep.errors import ParameterError
 
 TOP_FRACTION = 0.5  # of the sounding windows; see rule 5

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from audio.consistency import LabelGate, MixtureConsistency
-from audio.separator import share_difference
+from audio.reweighting import share_difference
 
 LABELS = np.array([[1, 0, 0.2], [0, 0, 0], [0, 1, 0], [1, 1, 1]], np.float32)
 

@@ -109,7 +109,7 @@ def test_memory_does_not_grow_with_the_stream(estimates):
     weigher = Reweighter(wandering, RATE_HZ)
     for _ in range(20):
         weigher.push(estimates[:, :1000])
-        assert weigher._waiting.shape[1] < weigher.frame_length + 1000
+        assert weigher._waiting.shape[2] < weigher.frame_length + 1000
 
 
 def test_memory_is_bounded_by_the_block_however_much_is_transformed(estimates):
