@@ -25,7 +25,7 @@ References:
 import numpy as np
 
 TRUST = 1.5
-# Levels nearer to each other than this, in nepers (8.7 dB), are the same.
+# Levels nearer to each other than this, in nepers (one is 8.7 dB), are the same.
 SAME_LEVEL = 0.1
 # Neighbouring templates hear the same note.
 TEMPLATES_PER_NOTE = 4

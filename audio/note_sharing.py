@@ -30,6 +30,7 @@ References:
     Sharing notes out by what estimates of their sources say is this project's own; figures are on the model cards.
 """
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -70,7 +71,7 @@ class NoteSharing:
     """
 
     def __init__(self, sample_rate_hz: float):
-        self._sharer = _BlockSharer(sample_rate_hz)
+        self._sharer = _block_sharer(sample_rate_hz)
         self._block_samples = round(BLOCK_SECONDS * sample_rate_hz)
         self._overlap_samples = round(OVERLAP_SECONDS * sample_rate_hz)
         self._waiting: np.ndarray | None = None
@@ -109,7 +110,7 @@ class NoteSharing:
 
 
 class _BlockSharer:
-    """Shares out a block that is held as a whole."""
+    """Shares out a block that is held as a whole; it keeps nothing of it."""
 
     def __init__(self, sample_rate_hz: float):
         self.stft = RootHannStft(sample_rate_hz)
@@ -179,13 +180,13 @@ class _BlockSharer:
         """
         templates, activations = _notes(magnitudes.sum(axis=0), self._templates)
         surplus = magnitudes / (templates @ activations + _TINY)
-        levels = self._levels(templates, activations, surplus) if len(shares) > 1 else None
+        levels = self._levels(templates, activations, surplus)
         for _ in range(NUM_ROUNDS):
             # Of one source in all channels at a time.
             heard = (np.sum(surplus * own, axis=0) for own in shares.swapaxes(0, 1))
             players, placed = self._players(np.stack([activations * (templates.T @ own) for own in heard]), levels)
             by_note = np.stack([templates @ (activations * own) for own in players]) + _TINY
-            by_channel = [by_note] if placed is None else [by_note * own[:, None, None] for own in _loudness(placed)]
+            by_channel = [by_note * own[:, None, None] for own in _loudness(placed)]
             shares = np.stack([_resolved(*channel) for channel in zip(shares, by_channel, strict=True)])
         return shares
 
@@ -195,18 +196,20 @@ class _BlockSharer:
         # The filter's running sums may end below 0.
         return levels_in_channels(np.maximum(uniform_filter1d(heard, self._level_frames, axis=2), 0))
 
-    def _players(self, evidence: np.ndarray, levels: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
-        """Who plays every note, `[num_active, num_notes, stft_frames]`; where they sit, where levels tell."""
+    def _players(self, evidence: np.ndarray, levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Who plays every note, `[num_active, num_notes, stft_frames]`, and where they sit."""
         at_the_time = uniform_filter1d(evidence, self._moment_frames, axis=2).sum(axis=1, keepdims=True)
         evidence = uniform_filter1d(evidence, self._note_frames, axis=2)
         tiny = np.float32(SMALLEST_SHARE) * evidence.max() + _TINY
         busy = (at_the_time + tiny) ** np.float32(BUSY_EXPONENT)
         players = _adding_up(_adding_up(evidence + tiny) ** 2 / busy)
-        if levels is None:
-            return players, None
         weights = players**2 * evidence.sum(axis=0)
         placed = places(weights, levels)
         return _adding_up(players * place_odds(weights, levels, placed)), placed.astype(np.float32)
+
+
+# Templates take a while to make, and streams mostly have one rate.
+_block_sharer = functools.lru_cache(maxsize=2)(_BlockSharer)
 
 
 def _loudness(placed: np.ndarray) -> np.ndarray:
