@@ -27,10 +27,10 @@ class Conditioning(keras.layers.Layer):
     Args:
         mechanism: "concat" repeats the labels at every place and appends them as channels (`channels +
             num_instruments` out); "additive" adds a learned projection of the labels (`channels` out);
-            "multiplicative" takes the outer product `features[..., None] * labels[:, None, None, :]` (`channels *
-            num_instruments` out): one gated copy of the features per instrument; "film" scales and shifts every
-            channel by learned projections of the labels, `(1 + gamma) * features + beta` (`channels` out), starting
-            as the identity.
+            "multiplicative" takes the outer product `features[..., :, None] * labels[..., None, :]` at every place
+            (`channels * num_instruments` out): one gated copy of the features per instrument; "film" scales and shifts
+            every channel by learned projections of the labels, `(1 + gamma) * features + beta` (`channels` out),
+            starting as the identity.
 
     Raises:
         ParameterError: for an unknown mechanism.
@@ -74,6 +74,13 @@ class Conditioning(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "mechanism": self.mechanism}
+
+
+def conditioned_at(features, site, label_vector, options):
+    """Features at a site of a network, steered where its options `conditioning` and `conditioning_site` say so."""
+    if options["conditioning"] is None or options["conditioning_site"] != site:
+        return features
+    return Conditioning(options["conditioning"], name=f"conditioning_{site}")(features, label_vector)
 
 
 def _at_every_place(per_example, features):

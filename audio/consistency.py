@@ -44,5 +44,15 @@ class MixtureConsistency(keras.layers.Layer):
         return estimates_shape
 
 
+def gated_and_consistent(estimates, mixture, label_vector, options):
+    """Estimates behind the layers that a network's options `gate` and `mixture_consistency` ask for, in float32."""
+    if options["gate"]:
+        estimates = LabelGate(name="gate", dtype="float32")(estimates, label_vector)
+    if options["mixture_consistency"]:
+        consistency = MixtureConsistency(name="mixture_consistency", dtype="float32")
+        estimates = consistency(estimates, mixture, label_vector)
+    return estimates
+
+
 def _activity(label_vector, dtype):
     return ops.cast(label_vector > 0, dtype)[:, :, None, None]

@@ -1,9 +1,10 @@
 """Layers of a network that hears on a logarithmic frequency axis, where a change of pitch is a shift.
 
-Conventions: waveforms are `[batch, time, channels]`; spectra `[batch, stft_frames, num_bins, channels, 2]`; pictures
-and features `[batch, stft_frames, num_bands, filters]`, bands evenly spaced in octaves from `lowest_hz` upwards; label
-vectors `[batch, num_sources]`. What is computed from spectra stays float32 whatever the network computes in; but sums
-over bins and bands are products of matrices, whose factors some accelerators round (a TPU to 8 bits) by default.
+Conventions: waveforms are `[batch, time, channels]`; spectra `[batch, stft_frames, num_bins, channels, 2]`;
+spectrograms and features `[batch, stft_frames, num_bands, filters]`, bands evenly spaced in octaves from `lowest_hz`
+upwards; label vectors `[batch, num_sources]`. What is computed from spectra stays float32 whatever the network computes
+in; but sums over bins and bands are products of matrices, whose factors some accelerators round (a TPU to 8 bits) by
+default.
 """
 
 import functools
@@ -15,7 +16,7 @@ from keras import ops
 from audio.spectrogram_layers import shares_of_active
 from audio.stft import overlap_add
 
-# Of a full-scale sine's magnitude: -80 dB is where the picture turns from linear to logarithmic.
+# Of a full-scale sine's magnitude: -80 dB is where the spectrogram turns from linear to logarithmic.
 LOG_GAIN = 1e4
 
 
@@ -90,7 +91,7 @@ class _BandLayer(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="av_sep")
-class LogFrequencyPicture(_BandLayer):
+class LogFrequencySpectrogram(_BandLayer):
     """Compressed magnitudes: `[batch, stft_frames, num_bins, channels, 2]` -> `[batch, stft_frames, num_bands, 1]`.
 
     `log(1 + 10^4 m) / log(1 + 10^4)` of the root m of the bands' power (see `analysis_matrix`), the mean of all
@@ -104,8 +105,8 @@ class LogFrequencyPicture(_BandLayer):
         power = ops.mean(ops.sum(ops.square(spectrum / full_scale), axis=-1), axis=-1)
         bands = ops.matmul(power, self._matrix(analysis_matrix, num_bins))
         # 1e-20 makes the root's slope finite at silence.
-        picture = ops.log1p(LOG_GAIN * ops.sqrt(bands + 1e-20)) / np.float32(np.log1p(LOG_GAIN))
-        return picture[..., None]
+        spectrogram = ops.log1p(LOG_GAIN * ops.sqrt(bands + 1e-20)) / np.float32(np.log1p(LOG_GAIN))
+        return spectrogram[..., None]
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:2], self.num_bands, 1)
@@ -122,7 +123,7 @@ class BandMaskedWaveforms(_BandLayer):
     Args:
         frame_length: of the spectrum.
         hop_length: of the spectrum.
-        **kwargs: the bands, see `LogFrequencyPicture`.
+        **kwargs: the bands, see `LogFrequencySpectrogram`.
     """
 
     def __init__(self, frame_length, hop_length, **kwargs):
@@ -149,7 +150,7 @@ class BandMaskedWaveforms(_BandLayer):
 
 @keras.saving.register_keras_serializable(package="av_sep")
 class HarmonicStack(keras.layers.Layer):
-    """Lays a picture's harmonics on top of each other: filter j of a band is the band `offsets[j]` above it.
+    """Lays a spectrogram's harmonics on top of each other: filter j of a band is the band `offsets[j]` above it.
 
     `[batch, stft_frames, num_bands, 1]` -> `[batch, stft_frames, num_bands, len(offsets)]`, zeros beyond the edges. So
     a small kernel sees a note's partials together, wherever on the axis the note lies.
@@ -166,10 +167,10 @@ class HarmonicStack(keras.layers.Layer):
         super().__init__(**kwargs)
         self.offsets = tuple(offsets)
 
-    def call(self, picture):
-        num_bands = picture.shape[2]
+    def call(self, spectrogram):
+        num_bands = spectrogram.shape[2]
         below, above = max(0, -min(self.offsets)), max(0, *self.offsets)
-        padded = ops.pad(picture, ((0, 0), (0, 0), (below, above), (0, 0)))
+        padded = ops.pad(spectrogram, ((0, 0), (0, 0), (below, above), (0, 0)))
         return ops.concatenate([padded[:, :, below + j : below + j + num_bands] for j in self.offsets], axis=-1)
 
     def compute_output_shape(self, input_shape):
@@ -202,9 +203,9 @@ class SlotMasks(keras.layers.Layer):
     """
 
     def call(self, logits, slots):
-        slots = ops.cast(slots, logits.dtype)
-        chosen = ops.matmul(logits, ops.transpose(slots, (0, 2, 1))[:, None])
-        occupied = ops.max(slots, axis=2)[:, None, None, :]
+        # Not a product of matrices: accelerators round its factors to 8 or 11 bits.
+        chosen = ops.take_along_axis(logits, ops.argmax(slots, axis=2)[:, None, None, :], axis=-1)
+        occupied = ops.cast(ops.max(slots, axis=2), logits.dtype)[:, None, None, :]
         return shares_of_active(chosen, occupied)
 
     def compute_output_shape(self, logits_shape, slots_shape):

@@ -1,11 +1,11 @@
 """Separation by masks on a logarithmic frequency axis: convolutions that know an instrument at any pitch.
 
-The mixture's magnitudes are gathered in bands evenly spaced in octaves, where a note moved in pitch is the same picture
-moved along the axis, which is what convolutions are blind to. They tell timbres apart on few recordings. The
-harmonics of each band are laid beside it; residual blocks at a quarter of the bands look along frequency and time with
-growing dilation; twice a memory looks at whole frames over seconds. A label vector steers every block. The masks of
-the labelled instruments are shares of every band; a source is the masked spectrum with the mixture's phase, so the
-sources add up to the mixture and absent ones are exactly silent, in training as in use.
+The mixture's magnitudes are gathered in bands evenly spaced in octaves, where a note at another pitch is the same shape
+moved along the axis, and convolutions, which are shift-equivariant, treat it alike: few recordings suffice to learn
+timbres. The harmonics of each band are laid beside it; residual blocks at a quarter of the bands look along frequency
+and time with growing dilation; twice a memory looks at whole frames over seconds. A label vector steers every block.
+The masks of the labelled instruments are shares of every band; a source is the masked spectrum with the mixture's
+phase, so the sources add up to the mixture and absent ones are exactly silent, in training as in use.
 
 Conventions: mixtures `[batch, time, channels]` in [-1, 1], of any length; label vectors `[batch, num_sources]` in
 [0, 1]; outputs `[batch, num_sources, time, channels]` of the mixture's length, in the order of `source_names`.
@@ -29,7 +29,7 @@ from audio.log_frequency_layers import (
     BandBias,
     BandMaskedWaveforms,
     HarmonicStack,
-    LogFrequencyPicture,
+    LogFrequencySpectrogram,
     SlotMasks,
 )
 from audio.separation_network import SeparationNetwork, names_in_order, require_source_names
@@ -60,13 +60,13 @@ class LogFrequencyNetwork(SeparationNetwork):
     Args:
         source_names: names of the sources in output order; the model's own copy of its taxonomy.
         sample_rate_hz: rate of the sound it was made for.
-        num_channels: channels of the sound; all share one picture and one set of masks.
+        num_channels: channels of the sound; all share one spectrogram and one set of masks.
         frame_length: samples in an STFT frame.
         hop_length: samples from one STFT frame to the next, a divisor of `frame_length` and smaller.
-        bands_per_octave: of the picture.
-        num_bands: of the picture, a multiple of 4.
+        bands_per_octave: of the spectrogram.
+        num_bands: of the spectrogram, a multiple of 4.
         lowest_hz: centre of the lowest band.
-        num_fine_filters: filters at the picture's resolution.
+        num_fine_filters: filters at the spectrogram's resolution.
         num_filters: filters of the residual blocks, at a quarter of the bands.
         num_blocks: residual blocks; after the middle one and the last one a memory looks at whole frames.
         memory_units: width of a memory; 0 for none.
@@ -190,8 +190,8 @@ def _separate(mixture, label_vector, options):
     sizes = {"frame_length": options["frame_length"], "hop_length": options["hop_length"]}
     bands = {name: options[name] for name in ("sample_rate_hz", "num_bands", "bands_per_octave", "lowest_hz")}
     spectrum = Spectrum(**sizes, name="spectrum", dtype="float32")(mixture)
-    picture = LogFrequencyPicture(**bands, name="picture", dtype="float32")(spectrum)
-    logits = _logits(picture, label_vector, options)
+    spectrogram = LogFrequencySpectrogram(**bands, name="spectrogram", dtype="float32")(spectrum)
+    logits = _logits(spectrogram, label_vector, options)
     slots = None
     if label_vector is None:
         masks = keras.layers.Softmax(name="masks", dtype="float32")(logits)
@@ -204,10 +204,10 @@ def _separate(mixture, label_vector, options):
     return estimates if slots is None else FromSlots(name="sources", dtype="float32")(estimates, slots)
 
 
-def _logits(picture, label_vector, options):
+def _logits(spectrogram, label_vector, options):
     """What speaks for each source in each band, float32 `[batch, stft_frames, num_bands, num_sources]`."""
     steer = _steering(label_vector, options)
-    fine, features = _stem(picture, options)
+    fine, features = _stem(spectrogram, options)
     for block in range(options["num_blocks"]):
         features = _block(features, steer, block, options)
         if block in _memory_blocks(options):
@@ -224,10 +224,10 @@ def _steering(label_vector, options):
     return lambda features, name: Conditioning(options["conditioning"], name=f"{name}_labels")(features, labels)
 
 
-def _stem(picture, options):
-    """Features at the picture's resolution, and at a quarter of it."""
+def _stem(spectrogram, options):
+    """Features at the spectrogram's resolution, and at a quarter of it."""
     offsets = [round(options["bands_per_octave"] * math.log2(ratio)) for ratio in HARMONICS]
-    fine = HarmonicStack(offsets, name="harmonics")(picture)
+    fine = HarmonicStack(offsets, name="harmonics")(spectrogram)
     for i in range(2):
         fine = _convolution(options["num_fine_filters"], (3, 3), f"fine_{i}", activation="relu")(fine)
     features = keras.layers.Conv2D(
@@ -274,7 +274,7 @@ def _memory(features, steer, name, options):
 
 
 def _head(fine, features, options):
-    """Back at the picture's resolution: logits of every source."""
+    """Back at the spectrogram's resolution: logits of every source."""
     num_bands, filters = options["num_bands"], options["num_fine_filters"]
     features = keras.layers.LayerNormalization(name="head_normalization")(features)
     features = keras.layers.Dense(BAND_STRIDE * filters, activation="relu", name="refine")(features)

@@ -69,8 +69,9 @@ class NetworkModel:
             )
         self.network = network.for_inference()
         self.shares_notes = shares_notes
-        # XLA on CPU costs seconds of compilation and gains little on one forward pass.
-        self.network.compile(jit_compile=_must_compile())
+        # XLA on CPU costs seconds of compilation and gains little on one forward pass. Not by `compile`, which would
+        # take the optimizer of a network that is being trained.
+        self.network.jit_compile = _must_compile()
 
     @property
     def source_names(self) -> tuple[str, ...]:

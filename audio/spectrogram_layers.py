@@ -1,8 +1,8 @@
-"""Layers between a waveform and the pictures that a spectrogram network sees, and back through masks.
+"""Layers between a waveform and the spectrogram that a network sees, and back through masks.
 
 Conventions: waveforms are `[batch, time, channels]`; spectra `[batch, stft_frames, num_bins, channels, 2]`, real and
-imaginary part last, float32 whatever the network computes in; pictures `[batch, stft_frames, num_bins - 1, channels]`,
-without the bin at half the sample rate, so that halving comes out even.
+imaginary part last, float32 whatever the network computes in; spectrograms `[batch, stft_frames, num_bins - 1,
+channels]`, without the bin at half the sample rate, so that halving comes out even.
 """
 
 import keras
@@ -15,7 +15,7 @@ COMPRESSIONS = ("log", "power")
 MASKS = ("sigmoid", "softmax")
 # Of a full-scale sine's magnitude: -60 dB is where "log" turns from linear to logarithmic.
 LOG_GAIN = 1000.0
-# The exponent of perceived loudness (Stevens), usual for speech and music spectra.
+# Of magnitudes; power-law compression as usual for speech and music spectra.
 POWER = 0.3
 SMALLEST_POWER = 1e-8
 
@@ -47,7 +47,7 @@ class Spectrum(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="av_sep")
-class MagnitudePicture(keras.layers.Layer):
+class MagnitudeSpectrogram(keras.layers.Layer):
     """Compressed magnitudes of a spectrum, with frames of silence added up to a multiple that halves evenly.
 
     The magnitude m of a full-scale sine is 1 (half that of a Hann window's sum). Silence gives 0, which is what
@@ -75,11 +75,11 @@ class MagnitudePicture(keras.layers.Layer):
         power = ops.sum(ops.square(spectrum / full_scale), axis=-1)
         if self.compression == "log":
             # 1e-20 makes the root's slope finite at silence.
-            picture = ops.log1p(LOG_GAIN * ops.sqrt(power + 1e-20)) / ops.log1p(ops.cast(LOG_GAIN, power.dtype))
+            spectrogram = ops.log1p(LOG_GAIN * ops.sqrt(power + 1e-20)) / ops.log1p(ops.cast(LOG_GAIN, power.dtype))
         else:
-            picture = (power + SMALLEST_POWER) ** (POWER / 2) - SMALLEST_POWER ** (POWER / 2)
-        num_frames = self._rounded_up(ops.shape(picture)[1])
-        return ops.pad(picture, ((0, 0), (0, self.frame_multiple - 1), (0, 0), (0, 0)))[:, :num_frames]
+            spectrogram = (power + SMALLEST_POWER) ** (POWER / 2) - SMALLEST_POWER ** (POWER / 2)
+        num_frames = self._rounded_up(ops.shape(spectrogram)[1])
+        return ops.pad(spectrogram, ((0, 0), (0, self.frame_multiple - 1), (0, 0), (0, 0)))[:, :num_frames]
 
     def _rounded_up(self, num_frames):
         return -(-num_frames // self.frame_multiple) * self.frame_multiple

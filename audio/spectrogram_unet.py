@@ -19,18 +19,21 @@ References:
     networks", LVA/ICA 2017 (several sources at once from one autoencoder).
 """
 
+import functools
+
 import keras
 
-from audio.conditioning import Conditioning
-from audio.consistency import LabelGate, MixtureConsistency
+from audio.conditioning import conditioned_at
+from audio.consistency import gated_and_consistent
 from audio.framing import ChunkPlan
 from audio.layers import StackSources
 from audio.separation_network import SeparationNetwork, names_in_order
 from audio.spectrogram_framing import reach_of_u_net, spectrogram_chunk_plan
-from audio.spectrogram_layers import MagnitudePicture, MaskedWaveforms, SigmoidMasks, SoftmaxMasks, Spectrum
+from audio.spectrogram_layers import MagnitudeSpectrogram, MaskedWaveforms, SigmoidMasks, SoftmaxMasks, Spectrum
 from audio.spectrogram_options import validate_options
-from audio.wave_unet import LEAK
 
+# Of negative inputs, as published.
+LEAK = 0.2
 # The last of the published dropout's three layers, counted from the bottleneck.
 NUM_DROPOUT_LEVELS = 3
 # How much more sound on either side a recurrent bottleneck is given. Chunks of a trained one then agreed to 1e-4 of the
@@ -56,7 +59,7 @@ class SpectrogramUNet(SeparationNetwork):
         num_channels: channels of the sound.
         frame_length: samples in an STFT frame, a multiple of 2**(num_levels + 1).
         hop_length: samples from one STFT frame to the next, a divisor of `frame_length` and smaller.
-        compression: of magnitudes, "log" or "power" (see `MagnitudePicture`).
+        compression: of magnitudes, "log" or "power" (see `MagnitudeSpectrogram`).
         num_levels: convolutions that halve the number of bins.
         num_time_levels: how many of them, from the outermost, halve the number of frames as well; None for all, as
             published. A recurrent bottleneck hears rhythm and notes with two or three.
@@ -153,29 +156,18 @@ class SpectrogramUNet(SeparationNetwork):
 
 def _separate(mixture, label_vector, options):
     """The functional graph: transform, contract, condition, expand, mask, transform back."""
-    sites = {options["conditioning_site"]: options["conditioning"]} if options["conditioning"] else {}
-
-    def condition(features, site):
-        if site not in sites:
-            return features
-        return Conditioning(sites[site], name=f"conditioning_{site}")(features, label_vector)
-
+    condition = functools.partial(conditioned_at, label_vector=label_vector, options=options)
     sizes = {"frame_length": options["frame_length"], "hop_length": options["hop_length"]}
     spectrum = Spectrum(**sizes, name="spectrum", dtype="float32")(mixture)
     multiple = 2 ** options["num_time_levels"]
-    picture = MagnitudePicture(options["compression"], multiple, name="picture", dtype="float32")(spectrum)
-    features, skips = _contract(condition(picture, "input"), options)
+    spectrogram = MagnitudeSpectrogram(options["compression"], multiple, name="spectrogram", dtype="float32")(spectrum)
+    features, skips = _contract(condition(spectrogram, "input"), options)
     features = condition(_remember(features, options), "bottleneck")
     features = condition(_expand(features, skips, options), "output")
     masks = _masks(features, label_vector, options)
     waveforms = MaskedWaveforms(**sizes, name="waveforms", dtype="float32")(masks, spectrum, mixture)
     estimates = StackSources(len(options["source_names"]), name="stack", dtype="float32")(waveforms)
-    if options["gate"]:
-        estimates = LabelGate(name="gate", dtype="float32")(estimates, label_vector)
-    if options["mixture_consistency"]:
-        consistency = MixtureConsistency(name="mixture_consistency", dtype="float32")
-        estimates = consistency(estimates, mixture, label_vector)
-    return estimates
+    return gated_and_consistent(estimates, mixture, label_vector, options)
 
 
 def _contract(features, options):
@@ -209,7 +201,7 @@ def _convolution(level, options):
         "kernel_size": options["kernel_size"],
         "strides": (2 if level < options["num_time_levels"] else 1, 2),
         "padding": "same",
-        # A normalisation subtracts what a bias adds, or nearly.
+        # A normalisation has an offset of its own.
         "use_bias": options["normalization"] == "none",
     }
 

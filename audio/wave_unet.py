@@ -16,12 +16,13 @@ References:
     ICASSP 2019 (outer product at the bottleneck).
 """
 
+import functools
 import math
 
 import keras
 
-from audio.conditioning import MECHANISMS, SITES, Conditioning
-from audio.consistency import LabelGate, MixtureConsistency
+from audio.conditioning import MECHANISMS, SITES, conditioned_at
+from audio.consistency import gated_and_consistent
 from audio.framing import ChunkPlan, on_grid, output_length, valid_chunk_plan
 from audio.layers import UPSAMPLING, AppendDifference, CenterCropLike, Decimate, StackSources, Upsample
 from audio.separation_network import SeparationNetwork, names_in_order, require_source_names
@@ -205,13 +206,7 @@ def _validate_slots(options):
 
 def _separate(mixture, label_vector, options):
     """The functional graph: contract, condition, expand, predict."""
-    sites = {options["conditioning_site"]: options["conditioning"]} if options["conditioning"] else {}
-
-    def condition(features, site):
-        if site not in sites:
-            return features
-        return Conditioning(sites[site], name=f"conditioning_{site}")(features, label_vector)
-
+    condition = functools.partial(conditioned_at, label_vector=label_vector, options=options)
     features, skips = _contract(condition(mixture, "input"), options)
     features = condition(_convolve(features, options["num_levels"], "bottleneck", options), "bottleneck")
     features = _expand(features, skips, options)
@@ -267,11 +262,7 @@ def _predict(features, mixture, label_vector, options):
     estimates = StackSources(num_predicted, name="stack", dtype="float32")(predicted)
     if options["output"] == "difference":
         estimates = AppendDifference(name="difference", dtype="float32")(estimates, mixture)
-    if options["gate"]:
-        estimates = LabelGate(name="gate", dtype="float32")(estimates, label_vector)
-    if options["mixture_consistency"]:
-        consistency = MixtureConsistency(name="mixture_consistency", dtype="float32")
-        estimates = consistency(estimates, mixture, label_vector)
+    estimates = gated_and_consistent(estimates, mixture, label_vector, options)
     if options["wiener_frame_length"] is not None:
         estimates = _filter(estimates, mixture, label_vector, options)
     return estimates

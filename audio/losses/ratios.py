@@ -22,10 +22,12 @@ class NegativeSNR(keras.losses.Loss):
     """Negative signal-to-noise ratio per source in dB, summed over sources and divided by the number of non-silent
     ones.
 
-    For each source `-10 log10((|s|^2 + floor) / (|s - e|^2 + floor))`, `floor = 10^(floor_db / 10) * sum of |s|^2`;
-    after N. Kavalerov et al., "Universal sound separation", WASPAA 2019, equation 2, with a soft threshold of
-    `-floor_db` dB. A silent reference contributes `10 log10(1 + |e|^2 / floor)`: 0 dB for silence, 3 dB for a leak as
-    strong as the floor, about `-floor_db` dB for one as strong as the mixture.
+    For each source `-10 log10((|s|^2 + floor) / (|s - e|^2 + floor))`, `floor = 10^(floor_db / 10) * sum of |s|^2`:
+    negative SNR (N. Kavalerov et al., "Universal sound separation", WASPAA 2019) with a soft threshold of `-floor_db`
+    dB, as S. Wisdom et al., "Unsupervised sound separation using mixture invariant training", NeurIPS 2020, have it,
+    relative to the mixture so that silent sources count, as in S. Wisdom et al., "What's all the FUSS about free
+    universal sound separation data?", ICASSP 2021. A silent reference contributes `10 log10(1 + |e|^2 / floor)`: 0 dB
+    for silence, 3 dB for a leak as strong as the floor, about `-floor_db` dB for one as strong as the mixture.
 
     Args:
         floor_db: error level, relative to the mixture, below which nothing more is gained.

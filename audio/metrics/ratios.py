@@ -6,7 +6,7 @@ that is an error here, and leakage into a silent stem is measured by `level_belo
 is all error, SDR 0 dB, and has nothing of the reference, SI-SDR minus infinity.
 
 References:
-    SDR: plain signal-to-distortion ratio, as in the Sound Demixing Challenge (Y. Mitsufuji et al., 2022, equation 1).
+    SDR: plain signal-to-distortion ratio, as in the Music Demixing Challenge (Y. Mitsufuji et al., 2022, equation 1).
     SI-SDR: J. Le Roux, S. Wisdom, H. Erdogan, J. R. Hershey, "SDR - half-baked or well done?", ICASSP 2019, equation 3.
         Scaling the estimate does not change it, so a stem that is far too quiet scores as well: read it beside the SDR.
 """

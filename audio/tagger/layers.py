@@ -1,7 +1,7 @@
-"""Layers of the tagger: from a waveform to the picture it looks at, and from moments to the whole window.
+"""Layers of the tagger: from a waveform to its mel spectrogram, and from moments to the whole window.
 
-Conventions: waveforms are `[batch, time]`, one channel; pictures `[batch, stft_frames, num_mels, 1]` in [0, 1], float32
-whatever the network computes in.
+Conventions: waveforms are `[batch, time]`, one channel; spectrograms `[batch, stft_frames, num_mels, 1]` in [0, 1],
+float32 whatever the network computes in.
 """
 
 import keras
@@ -17,13 +17,13 @@ SMALLEST_POWER = 1e-12
 
 
 @keras.saving.register_keras_serializable(package="av_sep")
-class LogMelPicture(keras.layers.Layer):
+class LogMelSpectrogram(keras.layers.Layer):
     """Mel spectrum in decibels below the window's loudest point.
 
     `[batch, time]` -> `[batch, stft_frames, num_mels, 1]`.
 
-    1 is the loudest point of the window, 0 is 80 dB below it or less, so the picture of a recording is the same at any
-    level; silence is all 0. Frames are those of `audio.stft`, windowed by Hann.
+    1 is the loudest point of the window, 0 is 80 dB below it or less, so the spectrogram of a recording is the same at
+    any level; silence is all 0. Frames are those of `audio.stft`, windowed by Hann.
 
     Args:
         sample_rate_hz: of the waveform.
@@ -49,7 +49,7 @@ class LogMelPicture(keras.layers.Layer):
         real, imaginary = stft(waveform[..., None], self.frame_length, self.hop_length)
         power = ops.matmul((ops.square(real) + ops.square(imaginary))[..., 0], self._filters)
         loudest = ops.max(power, axis=(1, 2), keepdims=True)
-        # Silence has nothing to be compared with; its power stays 0 and so does its picture.
+        # Silence has nothing to be compared with; its power stays 0 and so does its spectrogram.
         relative = power / ops.maximum(loudest, SMALLEST_POWER)
         decibels = ops.log(ops.maximum(relative, 10.0 ** (-RANGE_DB / 10.0))) * (10.0 / np.log(10.0))
         return (1.0 + decibels / RANGE_DB)[..., None]

@@ -1,4 +1,4 @@
-"""The tagger's network: a convolutional network on a mel picture of one window, one logit per instrument.
+"""The tagger's network: a convolutional network on a mel spectrogram of one window, one logit per instrument.
 
 It may be told which instruments can play: whoever knows that it is a clarinet or a flute need not tell a clarinet from
 an oboe. The candidates steer every block but the first, and the dense layer.
@@ -17,15 +17,18 @@ References:
 import keras
 
 from audio.conditioning import Conditioning
-from audio.tagger.layers import AttentionPooling, LogMelPicture
+from audio.stft import num_stft_frames
+from audio.tagger.layers import AttentionPooling, LogMelSpectrogram
 from av_sep.errors import ParameterError
 
 CANDIDATE_UNITS = 64
+# The last ones, which halve bands only.
+NUM_BLOCKS_AT_ONE_RATE = 2
 
 
 @keras.saving.register_keras_serializable(package="av_sep")
 class InstrumentTagger(keras.Model):
-    """Mel picture, blocks of 3x3 convolutions that halve time and pitch, a dense layer per moment, attention over time.
+    """Mel spectrogram, blocks of 3x3 convolutions that halve it, a dense layer for every moment, attention over time.
 
     Inputs are `{"waveform": [batch, window_samples], "candidates": [batch, num_instruments]}`.
 
@@ -35,7 +38,7 @@ class InstrumentTagger(keras.Model):
         window_samples: length of what it hears at a time.
         frame_length: samples in an STFT frame.
         hop_length: samples from one STFT frame to the next.
-        num_mels: bands of the picture.
+        num_mels: bands of the spectrogram.
         filters: of the blocks; every block halves the bands, all but the last two halve the frames.
         dense_units: features of a moment.
         dropout: rate before and after the dense layer, in training.
@@ -70,21 +73,24 @@ class InstrumentTagger(keras.Model):
             "dense_units": dense_units,
             "dropout": dropout,
         }
-        fewest = 2 ** len(options["filters"])
-        if window_samples < hop_length * fewest or num_mels < fewest:
+        num_frames = num_stft_frames(window_samples, frame_length, hop_length)
+        # Attention needs two moments to choose from.
+        fewest_frames, fewest_bands = 2 ** (_num_time_halvings(options) + 1), 2 ** len(options["filters"])
+        if num_frames < fewest_frames or num_mels < fewest_bands:
             raise ParameterError(
-                f"Expected at least {fewest} frames and bands for {len(options['filters'])} blocks."
-                f" Received: window_samples={window_samples}, hop_length={hop_length}, num_mels={num_mels}"
+                f"Expected at least {fewest_frames} STFT frames and {fewest_bands} bands for"
+                f" {len(options['filters'])} blocks. Received: {num_frames} frames of window_samples={window_samples},"
+                f" num_mels={num_mels}"
             )
 
         # === Functional model ===
         waveform = keras.Input((window_samples,), name="waveform")
         candidates = keras.Input((len(options["instruments"]),), name="candidates")
         # Decibels of quiet bands are lost in half precision.
-        draw = LogMelPicture(sample_rate_hz, frame_length, hop_length, num_mels, name="picture", dtype="float32")
-        picture = draw(waveform)
+        sizes = (frame_length, hop_length, num_mels)
+        spectrogram = LogMelSpectrogram(sample_rate_hz, *sizes, name="spectrogram", dtype="float32")(waveform)
         inputs = {"waveform": waveform, "candidates": candidates}
-        super().__init__(inputs=inputs, outputs=_classify(picture, candidates, options), name=name)
+        super().__init__(inputs=inputs, outputs=_classify(spectrogram, candidates, options), name=name)
 
         # === Config ===
         self.options = options
@@ -103,19 +109,22 @@ class InstrumentTagger(keras.Model):
         return cls(**config)
 
 
-def _classify(picture, candidates, options):
-    """Logits `[batch, num_instruments]` of a picture."""
+def _num_time_halvings(options) -> int:
+    return max(len(options["filters"]) - NUM_BLOCKS_AT_ONE_RATE, 0)
+
+
+def _classify(spectrogram, candidates, options):
+    """Logits `[batch, num_instruments]` of a spectrogram."""
     # Which instruments may play together matters, not only which: hence a layer before the projections of each place.
     known = keras.layers.Dense(CANDIDATE_UNITS, activation="relu", name="known")(candidates)
-    features = picture
-    num_time_halvings = len(options["filters"]) - 2
+    features = spectrogram
     for level, num_filters in enumerate(options["filters"]):
         features = keras.layers.Conv2D(num_filters, 3, padding="same", use_bias=False, name=f"conv_{level}")(features)
         features = keras.layers.BatchNormalization(name=f"norm_{level}")(features)
         if level:
             features = Conditioning("film", name=f"steer_{level}")(features, known)
         features = keras.layers.ReLU(name=f"relu_{level}")(features)
-        pool = (2 if level < num_time_halvings else 1, 2)
+        pool = (2 if level < _num_time_halvings(options) else 1, 2)
         features = keras.layers.MaxPooling2D(pool, name=f"pool_{level}")(features)
     num_frames, num_bands, num_filters = features.shape[1:]
     moments = keras.layers.Reshape((num_frames, num_bands * num_filters), name="moments")(features)

@@ -28,12 +28,12 @@ SIZES = pytest.mark.parametrize(
 def test_reach_is_what_a_changed_frame_can_change(make_log_frequency_network, rng, options, reach):
     network = make_log_frequency_network(conditioning=None, **{"memory_units": 16, **WIDE, **options})
     assert network.reach_frames == reach
-    inside = keras.Model(network.get_layer("picture").output, network.get_layer("logits_bias").output)
+    inside = keras.Model(network.get_layer("spectrogram").output, network.get_layer("logits_bias").output)
     middle = reach + 4
-    picture = rng.uniform(size=(4, 2 * reach + 9, 16, 1)).astype(np.float32)
-    before = np.asarray(inside(picture))
-    picture[:, middle] += 100 * rng.uniform(size=(4, 16, 1))
-    changed = np.flatnonzero(np.any(np.asarray(inside(picture)) != before, axis=(0, 2, 3)))
+    spectrogram = rng.uniform(size=(4, 2 * reach + 9, 16, 1)).astype(np.float32)
+    before = np.asarray(inside(spectrogram))
+    spectrogram[:, middle] += 100 * rng.uniform(size=(4, 16, 1))
+    changed = np.flatnonzero(np.any(np.asarray(inside(spectrogram)) != before, axis=(0, 2, 3)))
     assert (changed[0], changed[-1]) == (middle - reach, middle + reach)
 
 

@@ -10,7 +10,7 @@ from audio.log_frequency_layers import (
     BandBias,
     BandMaskedWaveforms,
     HarmonicStack,
-    LogFrequencyPicture,
+    LogFrequencySpectrogram,
     SlotMasks,
     analysis_matrix,
     band_centres_hz,
@@ -116,7 +116,7 @@ def test_a_band_upon_a_bin_is_that_bin_s(bands):
         np.testing.assert_allclose(matrix[:, 2 * 2**octave], expected, rtol=0, atol=1e-6)
 
 
-# --- the picture -----------------------------------------------------------------------------------------------------
+# --- the spectrogram -------------------------------------------------------------------------------------------------
 
 
 @EVERY_BANDS
@@ -125,31 +125,32 @@ def test_picture_is_numpy_s(spectrum, assert_everywhere, bands):
     magnitude = np.sqrt(power @ triangles(bands))
     expected = np.log(1 + 10000 * magnitude) / np.log(10001)
     assert expected.min() < 0.6 < 0.7 < expected.max()
-    assert_everywhere(LogFrequencyPicture(**bands), [spectrum], expected[..., None], atol=1e-5)
+    assert_everywhere(LogFrequencySpectrogram(**bands), [spectrum], expected[..., None], atol=1e-5)
 
 
 @pytest.mark.parametrize(("hz", "band"), ((500, 0), (1000, 12), (2000, 24), (4000, 36)))
 def test_full_scale_sine_is_one_in_its_band(make_sine, hz, band):
     sine = make_sine(hz, 1600, RATE, amplitude=1.0)[None, :, None]
-    picture = np.asarray(LogFrequencyPicture(**FINE)(Spectrum(FRAME, HOP)(sine)))[0, 10:-10, :, 0]
-    np.testing.assert_allclose(picture.max(axis=1), 1, rtol=0, atol=1e-3)
-    assert np.all(picture.argmax(axis=1) == band)
+    spectrogram = np.asarray(LogFrequencySpectrogram(**FINE)(Spectrum(FRAME, HOP)(sine)))[0, 10:-10, :, 0]
+    np.testing.assert_allclose(spectrogram.max(axis=1), 1, rtol=0, atol=1e-3)
+    assert np.all(spectrogram.argmax(axis=1) == band)
 
 
 def test_one_of_two_channels_has_half_the_power(make_sine):
     sine = make_sine(2000, 1600, RATE, amplitude=1.0)
     both = np.stack([sine, np.zeros_like(sine)], axis=-1)[None]
-    picture = np.asarray(LogFrequencyPicture(**FINE)(Spectrum(FRAME, HOP)(both)))
-    np.testing.assert_allclose(picture[0, 10:-10, 24, 0], np.log1p(1e4 * 0.5**0.5) / np.log1p(1e4), rtol=0, atol=1e-3)
+    spectrogram = np.asarray(LogFrequencySpectrogram(**FINE)(Spectrum(FRAME, HOP)(both)))
+    expected = np.log1p(1e4 * 0.5**0.5) / np.log1p(1e4)
+    np.testing.assert_allclose(spectrogram[0, 10:-10, 24, 0], expected, rtol=0, atol=1e-3)
 
 
 def test_silence_is_zero_with_a_finite_gradient():
     silence = tf.zeros((1, 100, 1))
     with tf.GradientTape() as tape:
         tape.watch(silence)
-        picture = LogFrequencyPicture(**COARSE)(Spectrum(FRAME, HOP)(silence))
-        total = tf.reduce_sum(picture)
-    np.testing.assert_allclose(picture, 0, atol=1e-6)
+        spectrogram = LogFrequencySpectrogram(**COARSE)(Spectrum(FRAME, HOP)(silence))
+        total = tf.reduce_sum(spectrogram)
+    np.testing.assert_allclose(spectrogram, 0, atol=1e-6)
     assert np.all(np.isfinite(tape.gradient(total, silence)))
 
 
@@ -158,22 +159,22 @@ def test_silence_is_zero_with_a_finite_gradient():
 
 @pytest.mark.parametrize("offsets", ((-5, 0, 3, 40), (2,), (-1, -12), (0, 7, 7)), ids=str)
 def test_harmonics_are_the_bands_above_and_zeros_beyond_the_edges(rng, assert_everywhere, offsets):
-    picture = rng.normal(size=(2, 7, 12, 1)).astype(np.float32)
+    spectrogram = rng.normal(size=(2, 7, 12, 1)).astype(np.float32)
     expected = np.zeros((2, 7, 12, len(offsets)), np.float32)
     for band in range(12):
         for filter_, offset in enumerate(offsets):
             if 0 <= band + offset < 12:
-                expected[:, :, band, filter_] = picture[:, :, band + offset, 0]
-    assert_everywhere(HarmonicStack(offsets), [picture], expected, atol=0)
+                expected[:, :, band, filter_] = spectrogram[:, :, band + offset, 0]
+    assert_everywhere(HarmonicStack(offsets), [spectrogram], expected, atol=0)
 
 
 @pytest.mark.parametrize("f0_hz", (500, 750))
 def test_partials_of_a_note_meet_in_its_band(make_sine, f0_hz):
     bands = {"sample_rate_hz": RATE, "num_bands": 60, "bands_per_octave": 12, "lowest_hz": 250.0}
     note = sum(make_sine(f0_hz * n, 4000, RATE, amplitude=0.2, phase=n) for n in range(1, 6))[None, :, None]
-    picture = LogFrequencyPicture(**bands)(Spectrum(512, 128)(note))
+    spectrogram = LogFrequencySpectrogram(**bands)(Spectrum(512, 128)(note))
     offsets = [round(12 * np.log2(n)) for n in range(1, 6)]
-    together = np.asarray(HarmonicStack(offsets)(picture))[0, 10, :, :].min(axis=-1)
+    together = np.asarray(HarmonicStack(offsets)(spectrogram))[0, 10, :, :].min(axis=-1)
     assert together.argmax() == round(12 * np.log2(f0_hz / 250))
     assert together.max() > 0.75 and np.sort(together)[-4] < 0.6
 
@@ -300,7 +301,7 @@ def test_shares_add_up_to_the_mixture(rng, mixture, spectrum):
 @pytest.mark.parametrize(
     ("layer", "shapes"),
     (
-        (LogFrequencyPicture(**COARSE), lambda time, frames: [(2, frames, 33, 2, 2)]),
+        (LogFrequencySpectrogram(**COARSE), lambda time, frames: [(2, frames, 33, 2, 2)]),
         (HarmonicStack((-1, 0, 3)), lambda time, frames: [(2, frames, 12, 1)]),
         (BandBias(), lambda time, frames: [(2, frames, 12, 6)]),
         (SlotMasks(), lambda time, frames: [(2, frames, 12, 4), (2, 3, 4)]),

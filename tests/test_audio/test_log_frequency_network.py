@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from audio.conditioning import MECHANISMS
-from audio.log_frequency_layers import LogFrequencyPicture
+from audio.log_frequency_layers import LogFrequencySpectrogram
 from audio.log_frequency_network import LogFrequencyNetwork
 from audio.losses import NegativeSNR
 from audio.networks import build_network
@@ -46,7 +46,7 @@ def counted(num_sources, fine=16, filters=64, bands=288, blocks=8, units=256):
 def test_network_of_the_default_size():
     network = LogFrequencyNetwork(URMP_13.names)
     assert network.count_params() == 4_195_261 == counted(13)
-    assert network.get_layer("picture").output.shape[2:] == (288, 1)
+    assert network.get_layer("spectrogram").output.shape[2:] == (288, 1)
     assert network.get_layer("harmonics").offsets == (-36, 0, 36, 57, 72, 84, 93, 101)
     assert network.get_layer("band_bias").output.shape[2:] == (72, 64)
     dilations = [network.get_layer(f"block_{i}_{axis}").dilation_rate for i in range(8) for axis in ("bands", "time")]
@@ -119,8 +119,9 @@ def test_permuting_the_batch_permutes_the_output(make_log_frequency_network, mix
 def test_new_blocks_and_memories_pass_their_input_on():
     bands = {"num_bands": 16, "bands_per_octave": 4, "lowest_hz": 400.0, "num_filters": 4, "memory_units": 5}
     network = LogFrequencyNetwork(("a", "b"), frame_length=64, hop_length=16, num_blocks=3, num_fine_filters=2, **bands)
-    pictures, labels = np.random.default_rng(0).uniform(size=(2, 7, 16, 1)), np.array([[1, 0.2], [0, 1]])
-    features, passed_on = (between(network, "picture", last)([pictures, labels]) for last in ("band_bias", "memory_2"))
+    spectrograms, labels = np.random.default_rng(0).uniform(size=(2, 7, 16, 1)), np.array([[1, 0.2], [0, 1]])
+    parts = (between(network, "spectrogram", last) for last in ("band_bias", "memory_2"))
+    features, passed_on = (part([spectrograms, labels]) for part in parts)
     assert np.abs(features).max() > 0.01
     np.testing.assert_array_equal(passed_on, features)
 
@@ -176,7 +177,7 @@ def test_equal_shapes_are_traced_once_and_unknown_lengths_once_more(
     make_log_frequency_network, assert_lengths_are_traced_once
 ):
     network = make_log_frequency_network(num_blocks=1, memory_units=0)
-    assert_lengths_are_traced_once(network, LogFrequencyPicture, LABELS[:2])
+    assert_lengths_are_traced_once(network, LogFrequencySpectrogram, LABELS[:2])
 
 
 def test_half_precision_network_keeps_spectra_and_masks_in_full(make_log_frequency_network, mixture):
@@ -189,7 +190,7 @@ def test_half_precision_network_keeps_spectra_and_masks_in_full(make_log_frequen
         keras.config.set_dtype_policy(before)
     for name in ("harmonics", "fine_0", "coarse", "block_0_time", "memory_1_in", "head"):
         assert network.get_layer(name).compute_dtype == "bfloat16"
-    for name in ("spectrum", "picture", "logits", "logits_bias", "slots", "masks", "waveforms", "sources"):
+    for name in ("spectrum", "spectrogram", "logits", "logits_bias", "slots", "masks", "waveforms", "sources"):
         assert network.get_layer(name).compute_dtype == "float32"
         assert network.get_layer(name).output.dtype == "float32"
     estimates = run(network, mixture, LABELS)
@@ -211,13 +212,13 @@ def test_a_note_moved_in_pitch_is_the_same_moved_along_the_axis(rng):
     for name in ("block_0_time", "block_0_labels"):
         layer = network.get_layer(name)
         layer.set_weights([0.5 * rng.normal(size=w.shape).astype(np.float32) for w in layer.get_weights()])
-    inside = between(network, "picture", "logits_bias")
-    pictures = rng.uniform(size=(1, 6, 160, 1)).astype(np.float32)
-    pictures = np.concatenate([pictures, np.roll(pictures, 4, axis=2), np.roll(pictures, 2, axis=2)])
-    here, moved, between_bands = inside.predict_on_batch([pictures, np.repeat(LABELS[:1], 3, axis=0)])
+    inside = between(network, "spectrogram", "logits_bias")
+    spectrograms = rng.uniform(size=(1, 6, 160, 1)).astype(np.float32)
+    spectrograms = np.concatenate([spectrograms, np.roll(spectrograms, 4, axis=2), np.roll(spectrograms, 2, axis=2)])
+    here, moved, between_bands = inside.predict_on_batch([spectrograms, np.repeat(LABELS[:1], 3, axis=0)])
     np.testing.assert_allclose(moved[:, 44:116], here[:, 40:112], rtol=0, atol=1e-5)
     assert np.abs(moved[:, 40:112] - here[:, 40:112]).max() > 0.1
-    # Between coarse bands the residual blocks see another picture.
+    # Between coarse bands the residual blocks see another spectrogram.
     assert np.abs(between_bands[:, 42:114] - here[:, 40:112]).max() > 1e-3
 
 

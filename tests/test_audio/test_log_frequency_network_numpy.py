@@ -1,4 +1,4 @@
-"""The log-frequency network rewritten in NumPy, float64, from picture to logits."""
+"""The log-frequency network rewritten in NumPy, float64, from spectrogram to logits."""
 
 import keras
 import numpy as np
@@ -62,12 +62,12 @@ class NumPyTwin:
         hidden = np.maximum(self.dense(np.maximum(hidden, 0), f"{name}_out"), 0)
         return features + self.dense(hidden.reshape(shape), f"{name}_expand")
 
-    def logits(self, picture, num_blocks, bands_per_octave):
-        num_bands, fine = picture.shape[2], np.zeros((*picture.shape[:3], 8))
+    def logits(self, spectrogram, num_blocks, bands_per_octave):
+        num_bands, fine = spectrogram.shape[2], np.zeros((*spectrogram.shape[:3], 8))
         for i, ratio in enumerate((0.5, 1, 2, 3, 4, 5, 6, 7)):
             shift = round(bands_per_octave * np.log2(ratio))
             for band in range(max(0, -shift), min(num_bands, num_bands - shift)):
-                fine[:, :, band, i] = picture[:, :, band + shift, 0]
+                fine[:, :, band, i] = spectrogram[:, :, band + shift, 0]
         for i in range(2):
             fine = np.maximum(self.convolve(fine, f"fine_{i}"), 0)
         features = self.convolve(fine, "coarse", stride=4) + self.weights["band_bias"][0]
@@ -76,7 +76,7 @@ class NumPyTwin:
             if f"memory_{index}_in" in self.weights:
                 features = self.memory(features, index)
         refined = np.maximum(self.dense(self.normalize(features, "head"), "refine"), 0)
-        refined = refined.reshape(*picture.shape[:3], -1)
+        refined = refined.reshape(*spectrogram.shape[:3], -1)
         head = np.maximum(self.convolve(np.concatenate([fine, refined], axis=-1), "head"), 0)
         return self.dense(head, "logits") + self.weights["logits_bias"][0]
 
@@ -85,9 +85,9 @@ class NumPyTwin:
 def test_network_equals_its_numpy_rewrite(make_log_frequency_network, rng, options):
     network = make_log_frequency_network(**options)
     mixture = (0.3 * rng.normal(size=(2, 700, 1))).astype(np.float32)
-    outputs = [network.get_layer(name).output for name in ("picture", "logits_bias")]
-    picture, actual = keras.Model(network.inputs, outputs)({"mixture": mixture, "label_vector": LABELS})
-    expected = NumPyTwin(network, LABELS).logits(np.asarray(picture, np.float64), options["num_blocks"], 4)
+    outputs = [network.get_layer(name).output for name in ("spectrogram", "logits_bias")]
+    spectrogram, actual = keras.Model(network.inputs, outputs)({"mixture": mixture, "label_vector": LABELS})
+    expected = NumPyTwin(network, LABELS).logits(np.asarray(spectrogram, np.float64), options["num_blocks"], 4)
     memories = [layer.name for layer in network.layers if layer.name.endswith("_expand")]
     assert memories == ([] if "memory_units" in options else ["memory_2_expand", "memory_4_expand"])
     assert np.abs(expected).max(axis=(1, 2)).min() > 0.5

@@ -19,15 +19,15 @@ from audio.log_frequency_layers import (
     BandBias,
     BandMaskedWaveforms,
     HarmonicStack,
-    LogFrequencyPicture,
+    LogFrequencySpectrogram,
     SlotMasks,
 )
 from audio.log_frequency_network import LogFrequencyNetwork
 from audio.losses import MultiResolutionSTFT, NegativeSISDR, NegativeSNR, WaveformL1, WaveformMSE, WaveformSSE
 from audio.slots import ActiveSlots, FromSlots, ToSlots
-from audio.spectrogram_layers import MagnitudePicture, MaskedWaveforms, SigmoidMasks, SoftmaxMasks, Spectrum
+from audio.spectrogram_layers import MagnitudeSpectrogram, MaskedWaveforms, SigmoidMasks, SoftmaxMasks, Spectrum
 from audio.spectrogram_unet import SpectrogramUNet
-from audio.tagger.layers import AttentionPooling, LogMelPicture
+from audio.tagger.layers import AttentionPooling, LogMelSpectrogram
 from audio.tagger.network import InstrumentTagger
 from audio.wave_unet import WaveUNet
 from audio.wiener_filter import WienerFilter
@@ -121,11 +121,11 @@ LAYERS = [
     (AppendDifference, {}, (ESTIMATES, MIXTURE)),
     (WienerFilter, {"frame_length": 8}, (ESTIMATES, MIXTURE)),
     (Spectrum, {"frame_length": 8, "hop_length": 2}, (MIXTURE,)),
-    (MagnitudePicture, {"compression": "power", "frame_multiple": 4}, (SPECTRUM,)),
+    (MagnitudeSpectrogram, {"compression": "power", "frame_multiple": 4}, (SPECTRUM,)),
     (SigmoidMasks, {"num_sources": 3}, (LOGITS,)),
     (SoftmaxMasks, {"num_sources": 3}, (LOGITS, LABELS)),
     (MaskedWaveforms, {"frame_length": 8, "hop_length": 2}, (MASKS, SPECTRUM, MIXTURE)),
-    (LogFrequencyPicture, BANDS, (SPECTRUM,)),
+    (LogFrequencySpectrogram, BANDS, (SPECTRUM,)),
     (BandMaskedWaveforms, {"frame_length": 8, "hop_length": 2, **BANDS}, (BAND_MASKS, SPECTRUM, MIXTURE)),
     (HarmonicStack, {"offsets": (-1, 0, 2)}, (PICTURE,)),
     (BandBias, {}, (BAND_LOGITS,)),
@@ -134,7 +134,7 @@ LAYERS = [
     (ToSlots, {}, (ESTIMATES, SLOTS)),
     (FromSlots, {}, (OF_SLOTS, SLOTS)),
     (AttentionPooling, {"units": 3}, (FEATURES,)),
-    (LogMelPicture, LOG_MEL, (WAVEFORM,)),
+    (LogMelSpectrogram, LOG_MEL, (WAVEFORM,)),
 ]
 NAMED = {"name": "loss", "reduction": "sum"}
 LOSSES = [

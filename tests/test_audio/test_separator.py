@@ -6,6 +6,7 @@ own, so that silence and sums are the separator's work. The second one sees to t
 
 import tracemalloc
 
+import keras
 import numpy as np
 import pytest
 from scipy.signal import correlate, correlation_lags
@@ -430,6 +431,16 @@ def test_zero_padded_network_is_run_with_valid_convolutions(make_network, models
     padded = make_network(conditioning="multiplicative", context=False)
     mixture = sound(rng, 3000)
     assert_close_to_peak(separate(NetworkModel(padded), mixture), separate(models["network"], mixture))
+
+
+def test_a_network_that_is_being_trained_keeps_its_optimizer(make_spectrogram_network, rng):
+    network = make_spectrogram_network()
+    optimizer = keras.optimizers.Adam(1e-3)
+    network.compile(optimizer, "mse")
+    model = NetworkModel(network)
+    assert model.network is network
+    separate(model, sound(rng, 3000))
+    assert network.optimizer is optimizer
 
 
 def test_network_for_two_channels_is_refused(make_network):

@@ -16,8 +16,8 @@ SIZES = ((2, 2, 5), (3, 3, 5), (3, 1, 5), (3, 0, 5), (2, 2, 3), (3, 3, 7))
 
 def between_picture_and_logits(network):
     """The convolutional part of a network alone, `[batch, stft_frames, num_bins, 1]` in."""
-    picture, logits = network.get_layer("picture").output, network.get_layer("masks_logits").output
-    return keras.Model(picture, logits)
+    spectrogram, logits = network.get_layer("spectrogram").output, network.get_layer("masks_logits").output
+    return keras.Model(spectrogram, logits)
 
 
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
@@ -31,10 +31,10 @@ def test_reach_is_what_a_changed_frame_can_change(make_spectrogram_network, rng,
     inside = between_picture_and_logits(network)
     num_frames = grid * (2 * reach // grid + 4)
     middle = grid * (num_frames // grid // 2)
-    pictures = np.repeat(rng.normal(size=(1, num_frames, 32, 1)).astype(np.float32), grid + 1, axis=0)
+    spectrograms = np.repeat(rng.normal(size=(1, num_frames, 32, 1)).astype(np.float32), grid + 1, axis=0)
     for offset in range(grid):
-        pictures[offset + 1, middle + offset] += 100
-    outputs = inside.predict_on_batch(pictures)
+        spectrograms[offset + 1, middle + offset] += 100
+    outputs = inside.predict_on_batch(spectrograms)
     changed = np.abs(outputs[1:] - outputs[:1]).max(axis=(2, 3)) > 1e-6
     distances = [
         abs(int(frame) - middle - offset) for offset in range(grid) for frame in np.flatnonzero(changed[offset])

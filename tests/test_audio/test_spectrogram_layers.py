@@ -6,7 +6,7 @@ import pytest
 import scipy.signal
 import tensorflow as tf
 
-from audio.spectrogram_layers import MagnitudePicture, MaskedWaveforms, SigmoidMasks, SoftmaxMasks, Spectrum
+from audio.spectrogram_layers import MagnitudeSpectrogram, MaskedWaveforms, SigmoidMasks, SoftmaxMasks, Spectrum
 from audio.stft import stft
 from av_sep.errors import ParameterError
 
@@ -35,10 +35,10 @@ def test_spectrum_is_the_transform_with_its_parts_last(mixture, spectrum, assert
 
 def test_full_scale_sine_has_magnitude_one(make_sine):
     sine = make_sine(2000, 1600, 16000, amplitude=1.0)[None, :, None]
-    picture = np.asarray(MagnitudePicture("log")(Spectrum(FRAME, HOP)(sine)))[0, 10:-10, :, 0]
-    assert picture.shape[1] == 32
-    np.testing.assert_allclose(picture.max(axis=1), 1, rtol=0, atol=0.01)
-    assert np.all(picture.argmax(axis=1) == 8)
+    spectrogram = np.asarray(MagnitudeSpectrogram("log")(Spectrum(FRAME, HOP)(sine)))[0, 10:-10, :, 0]
+    assert spectrogram.shape[1] == 32
+    np.testing.assert_allclose(spectrogram.max(axis=1), 1, rtol=0, atol=0.01)
+    assert np.all(spectrogram.argmax(axis=1) == 8)
 
 
 @pytest.mark.parametrize(
@@ -51,9 +51,9 @@ def test_full_scale_sine_has_magnitude_one(make_sine):
 @pytest.mark.parametrize(("multiple", "num_frames"), ((1, 24), (8, 24), (16, 32)))
 def test_magnitudes_are_compressed(spectrum, assert_everywhere, compression, expected, multiple, num_frames):
     magnitude = np.hypot(spectrum[..., 0], spectrum[..., 1])[:, :, :-1] / 16
-    picture = np.zeros((4, num_frames, 32, 2))
-    picture[:, : magnitude.shape[1]] = expected(magnitude.astype(np.float64))
-    assert_everywhere(MagnitudePicture(compression, multiple), [spectrum], picture, atol=1e-5)
+    spectrogram = np.zeros((4, num_frames, 32, 2))
+    spectrogram[:, : magnitude.shape[1]] = expected(magnitude.astype(np.float64))
+    assert_everywhere(MagnitudeSpectrogram(compression, multiple), [spectrum], spectrogram, atol=1e-5)
 
 
 @pytest.mark.parametrize("compression", ("log", "power"))
@@ -61,9 +61,9 @@ def test_silence_is_zero_with_a_finite_gradient(compression):
     silence = tf.zeros((1, 100, 1))
     with tf.GradientTape() as tape:
         tape.watch(silence)
-        picture = MagnitudePicture(compression, 4)(Spectrum(FRAME, HOP)(silence))
-        total = tf.reduce_sum(picture)
-    np.testing.assert_allclose(picture, 0, atol=1e-6)
+        spectrogram = MagnitudeSpectrogram(compression, 4)(Spectrum(FRAME, HOP)(silence))
+        total = tf.reduce_sum(spectrogram)
+    np.testing.assert_allclose(spectrogram, 0, atol=1e-6)
     assert np.all(np.isfinite(tape.gradient(total, silence)))
 
 
@@ -149,7 +149,7 @@ def test_masked_waveforms_are_scipy_s(rng, mixture, spectrum):
     ("layer", "shapes"),
     (
         (Spectrum(FRAME, HOP), [(2, 333, 2)]),
-        (MagnitudePicture("log", 8), [(2, 21, 33, 2, 2)]),
+        (MagnitudeSpectrogram("log", 8), [(2, 21, 33, 2, 2)]),
         (SigmoidMasks(3), [(2, 24, 32, 6)]),
         (SoftmaxMasks(3), [(2, 24, 32, 6), (2, 3)]),
         (MaskedWaveforms(FRAME, HOP), [(2, 24, 32, 3, 2), (2, 24, 33, 2, 2), (2, 333, 2)]),
@@ -165,4 +165,4 @@ def test_declared_output_shapes_are_the_real_ones(layer, shapes):
 
 def test_unknown_compression_is_refused():
     with pytest.raises(ParameterError, match=r"compression to be one of \('log', 'power'\)\. Received: 'mel'"):
-        MagnitudePicture("mel")
+        MagnitudeSpectrogram("mel")

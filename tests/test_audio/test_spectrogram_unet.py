@@ -6,7 +6,7 @@ import pytest
 
 from audio.conditioning import MECHANISMS, SITES
 from audio.losses import NegativeSNR
-from audio.spectrogram_layers import MagnitudePicture
+from audio.spectrogram_layers import MagnitudeSpectrogram
 from audio.spectrogram_unet import SpectrogramUNet
 from av_sep.errors import ParameterError
 from av_sep.instruments import URMP_13
@@ -86,7 +86,7 @@ def test_open_masks_give_the_mixture_to_the_sample(make_spectrogram_network, mix
 
 
 def test_masks_do_not_depend_on_other_channels_or_sources_only(make_spectrogram_network, rng):
-    """Each channel has masks of its own, from a picture of both."""
+    """Each channel has masks of its own, from a spectrogram of both."""
     network = make_spectrogram_network(num_channels=2)
     mixture = (0.3 * rng.normal(size=(1, 205, 2))).astype(np.float32)
     before = np.asarray(network({"mixture": mixture}))
@@ -170,7 +170,7 @@ def test_eager_graph_and_xla_agree(make_spectrogram_network, mixture, bottleneck
 def test_equal_shapes_are_traced_once_and_unknown_lengths_once_more(
     make_spectrogram_network, assert_lengths_are_traced_once
 ):
-    assert_lengths_are_traced_once(make_spectrogram_network(), MagnitudePicture)
+    assert_lengths_are_traced_once(make_spectrogram_network(), MagnitudeSpectrogram)
 
 
 @EVERY_BOTTLENECK
@@ -183,7 +183,7 @@ def test_half_precision_network_keeps_spectra_and_masks_in_full(make_spectrogram
     finally:
         keras.config.set_dtype_policy(before)
     assert network.get_layer("down_0").compute_dtype == "bfloat16"
-    for name in ("spectrum", "picture", "masks_logits", "masks", "waveforms", "gate", "mixture_consistency"):
+    for name in ("spectrum", "spectrogram", "masks_logits", "masks", "waveforms", "gate", "mixture_consistency"):
         assert network.get_layer(name).compute_dtype == "float32"
     estimates = run(network, mixture, LABELS)
     assert estimates.dtype == np.float32

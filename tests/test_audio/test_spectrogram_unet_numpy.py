@@ -1,4 +1,4 @@
-"""The spectrogram U-Net rewritten in NumPy, float64, from picture to logits."""
+"""The spectrogram U-Net rewritten in NumPy, float64, from spectrogram to logits."""
 
 import keras
 import numpy as np
@@ -70,8 +70,8 @@ def remember(features, network):
     return features + (np.concatenate([forward, backward], axis=-1) @ kernel + bias).reshape(features.shape)
 
 
-def numpy_logits(network, picture, labels):
-    features, skips = picture.astype(np.float64), []
+def numpy_logits(network, spectrogram, labels):
+    features, skips = spectrogram.astype(np.float64), []
     num_levels = network.options["num_levels"]
     for level in range(num_levels):
         features = convolve(features, network.get_layer(f"down_{level}"))
@@ -108,10 +108,10 @@ def test_network_equals_its_numpy_rewrite(make_spectrogram_network, rng, options
         # Stored variances are positive, and gains of a tenth would leave no signal.
         network.set_weights([np.abs(10 * w) if w.ndim == 1 else w for w in network.get_weights()])
     mixture = (0.3 * rng.normal(size=(2, 200, 1))).astype(np.float32)
-    logits, picture = network.get_layer("masks_logits"), network.get_layer("picture")
-    inside = keras.Model(network.inputs, [picture.output, logits.output])
-    picture, actual = inside.predict_on_batch({"mixture": mixture, "label_vector": LABELS})
-    assert picture.shape[1] == 16 and picture.shape[2] == 32
-    expected = numpy_logits(network, picture, LABELS)
+    logits, spectrogram = network.get_layer("masks_logits"), network.get_layer("spectrogram")
+    inside = keras.Model(network.inputs, [spectrogram.output, logits.output])
+    spectrogram, actual = inside.predict_on_batch({"mixture": mixture, "label_vector": LABELS})
+    assert spectrogram.shape[1] == 16 and spectrogram.shape[2] == 32
+    expected = numpy_logits(network, spectrogram, LABELS)
     assert np.abs(expected).max(axis=(1, 2)).min() > 0.5
     np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-4)

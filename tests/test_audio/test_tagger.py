@@ -1,11 +1,11 @@
-"""The tagger's mel picture against librosa's numbers and NumPy's transform, its pooling and its network."""
+"""The tagger's mel spectrogram against librosa's numbers and NumPy's transform, its pooling and its network."""
 
 import keras
 import numpy as np
 import pytest
 from scipy.signal import get_window
 
-from audio.tagger.layers import AttentionPooling, LogMelPicture
+from audio.tagger.layers import AttentionPooling, LogMelSpectrogram
 from audio.tagger.mel import hz_to_mel, mel_filters, mel_to_hz
 from audio.tagger.network import InstrumentTagger
 from av_sep.errors import ParameterError
@@ -81,15 +81,15 @@ def test_picture_equals_numpy_s(rng, filters):
     power = np.abs(np.fft.rfft(frames)) ** 2 @ filters
     decibels = 10 * np.log10(power / power.max())
     expected = np.maximum(1 + decibels / 80, 0)
-    picture = np.asarray(LogMelPicture(frame_length=1024, hop_length=512)(waveform[None]))
-    assert picture.shape == (1, 9, 96, 1)
-    np.testing.assert_allclose(picture[0, :, :, 0], expected, atol=2e-4)
-    assert picture.max() == 1 and 0.05 < picture.std()
+    spectrogram = np.asarray(LogMelSpectrogram(frame_length=1024, hop_length=512)(waveform[None]))
+    assert spectrogram.shape == (1, 9, 96, 1)
+    np.testing.assert_allclose(spectrogram[0, :, :, 0], expected, atol=2e-4)
+    assert spectrogram.max() == 1 and 0.05 < spectrogram.std()
 
 
 def test_picture_shows_a_tone_in_its_band():
     waveform = np.sin(2 * np.pi * 2000 * np.arange(8192) / RATE_HZ).astype("f")
-    brightest = np.asarray(LogMelPicture()(waveform[None]))[0, 4, :, 0].argmax()
+    brightest = np.asarray(LogMelSpectrogram()(waveform[None]))[0, 4, :, 0].argmax()
     edges = mel_to_hz(np.linspace(hz_to_mel(30.0), hz_to_mel(8000.0), 98))
     assert edges[brightest] < 2000 < edges[brightest + 2]
 
@@ -97,17 +97,17 @@ def test_picture_shows_a_tone_in_its_band():
 @pytest.mark.parametrize("gain", [1e-3, 0.1, 30.0])
 def test_picture_does_not_depend_on_the_level(rng, gain):
     waveform = noise_and_tone(rng)[None]
-    layer = LogMelPicture()
+    layer = LogMelSpectrogram()
     np.testing.assert_allclose(layer(gain * waveform), layer(waveform), atol=1e-4)
 
 
 def test_picture_of_silence_is_all_zero():
-    assert not np.asarray(LogMelPicture()(np.zeros((2, 4096), "f"))).any()
+    assert not np.asarray(LogMelSpectrogram()(np.zeros((2, 4096), "f"))).any()
 
 
 def test_quiet_item_of_a_batch_is_judged_by_itself(rng):
     pair = np.stack([noise_and_tone(rng), 1e-3 * noise_and_tone(rng)])
-    layer = LogMelPicture()
+    layer = LogMelSpectrogram()
     np.testing.assert_allclose(np.asarray(layer(pair))[1], np.asarray(layer(pair[1:]))[0], atol=1e-6)
 
 
@@ -145,9 +145,23 @@ def test_network_survives_a_keras_file(tiny, rng, tmp_path):
     np.testing.assert_array_equal(loaded.predict_on_batch(told(waveforms)), tiny.predict_on_batch(told(waveforms)))
 
 
-def test_network_refuses_windows_too_short_for_its_blocks():
-    with pytest.raises(ParameterError, match="Expected at least 16 frames and bands for 4 blocks.*window_samples=4096"):
-        InstrumentTagger(("violin",), window_samples=4096)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    (
+        # STFT frames of 2,048 samples every 1,024: 7 of them hold a sample of 6,144.
+        ({"window_samples": 6144}, "Expected at least 8 STFT frames .* 7 frames of window_samples=6144"),
+        ({"window_samples": 4096, "num_mels": 15}, "and 16 bands for 4 blocks.*num_mels=15"),
+    ),
+)
+def test_network_refuses_what_its_blocks_cannot_halve(options, message):
+    with pytest.raises(ParameterError, match=message):
+        InstrumentTagger(("violin",), **options)
+
+
+def test_network_hears_the_shortest_window_that_its_blocks_can_halve(rng):
+    network = InstrumentTagger(("violin", "cello"), window_samples=6145, num_mels=16, filters=(2, 2, 2, 2))
+    inputs = {"waveform": rng.normal(size=(1, 6145)).astype("f"), "candidates": np.ones((1, 2), "f")}
+    assert np.all(np.isfinite(network.predict_on_batch(inputs)))
 
 
 def test_network_learns_high_from_low(tiny, rng):
@@ -189,6 +203,6 @@ def test_the_picture_is_drawn_in_full_precision(rng):
     finally:
         keras.config.set_dtype_policy(before)
     full = InstrumentTagger(("violin", "tuba"), **options)
-    pictures = [np.asarray(network.get_layer("picture")(waveform)) for network in (half, full)]
-    assert pictures[0].dtype == np.float32
-    np.testing.assert_array_equal(*pictures)
+    spectrograms = [np.asarray(network.get_layer("spectrogram")(waveform)) for network in (half, full)]
+    assert spectrograms[0].dtype == np.float32
+    np.testing.assert_array_equal(*spectrograms)
