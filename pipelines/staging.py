@@ -1,5 +1,6 @@
 """Output folders that appear under their final name only when everything in them is complete."""
 
+import json
 import os
 import secrets
 import shutil
@@ -7,16 +8,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from av_sep.errors import MediaError, ParameterError
+from av_sep.errors import MediaError, ParameterError, shown
 
 
 # What a finished folder of ours holds. Nothing else is ever replaced or taken for one.
 RESULT_FILES = ("manifest.json", "report.html")
+# What file managers leave in every folder that somebody opens; nobody misses it.
+_OF_FILE_MANAGERS = (".DS_Store", "Thumbs.db", "desktop.ini")
 
 
 def is_result(folder: Path) -> bool:
     """Whether a folder is a finished output of ours; not one that cannot be looked into."""
     return all(os.path.isfile(folder / name) for name in RESULT_FILES)
+
+
+def _first_foreign(folder: Path) -> str | None:
+    """Name of the first entry of a result's folder that its manifest does not name; None where all are ours."""
+    try:
+        content = json.loads((folder / RESULT_FILES[0]).read_bytes())
+        stems = {str(stem["file"]) for stem in content["stems"].values()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        stems = set()
+    ours = {*RESULT_FILES, *stems, *_OF_FILE_MANAGERS}
+    return min((entry.name for entry in folder.iterdir() if entry.name not in ours or entry.is_dir()), default=None)
 
 
 def require_free(path: Path, *, overwrite: bool) -> None:
@@ -34,8 +48,12 @@ def require_free(path: Path, *, overwrite: bool) -> None:
 def require_own(directory: Path, *, overwrite: bool) -> None:
     """As `require_free`, for a folder of results: whatever is not one is not replaced, even where that is asked for.
 
+    A result beside which somebody keeps files of his own is refused, too: a new result would have to take them over,
+    and could then no longer appear at once.
+
     Raises:
-        ParameterError: if something else has its name, or a finished one that may not be replaced.
+        ParameterError: if something else has its name, a finished one that may not be replaced, or one that holds more
+            than its manifest names.
         MediaError: as `require_free`.
     """
     if _is_taken(directory) and not is_result(directory):
@@ -44,6 +62,13 @@ def require_own(directory: Path, *, overwrite: bool) -> None:
             f" Received: {directory}, which is something else"
         )
     require_free(directory, overwrite=overwrite)
+    # Of a link nothing but the link is replaced.
+    foreign = _first_foreign(directory) if _is_taken(directory) and not directory.is_symlink() else None
+    if foreign is not None:
+        raise ParameterError(
+            "Expected an earlier result with nothing else in its folder; move what is yours away, or choose another"
+            f" folder with -o. Received: {shown(directory / foreign)}, which is not of that result"
+        )
 
 
 def _is_taken(path: Path) -> bool:

@@ -156,11 +156,17 @@ def test_sample_rate_of_the_stems_can_be_chosen(duet, tmp_path):
 
 
 def test_existing_output_is_kept_unless_it_may_be_replaced(duet, tmp_path):
-    result = av_sep.separate(duet, tmp_path, **SETTINGS)
+    # The residual is the result's own as well.
+    result = av_sep.separate(duet, tmp_path, residual=True, **SETTINGS)
     before = result.manifest.read_bytes()
     with pytest.raises(ParameterError, match="add --overwrite.*duet"):
         av_sep.separate(duet, tmp_path, **SETTINGS)
-    assert result.manifest.read_bytes() == before
+    notes = result.output_dir / "notes.txt"
+    notes.write_text("mine")
+    with pytest.raises(ParameterError, match="duet/notes.txt, which is not of that result"):
+        av_sep.separate(duet, tmp_path, overwrite=True, **SETTINGS)
+    assert result.manifest.read_bytes() == before and notes.read_text() == "mine"
+    notes.unlink()
     replaced = av_sep.separate(duet, tmp_path, model="wiener", instruments=("flute",), overwrite=True)
     assert sorted(path.name for path in replaced.output_dir.iterdir()) == ["flute.wav", "manifest.json", "report.html"]
     assert [path.name for path in tmp_path.iterdir()] == ["duet"]

@@ -1,5 +1,6 @@
 """Output folders appear whole or not at all."""
 
+import json
 import os
 
 import pytest
@@ -9,10 +10,11 @@ from pipelines.staging import RESULT_FILES, require_free, require_own, require_w
 
 
 def make_result(folder, *others):
-    """A finished output, with other files in it."""
+    """A finished output, with stems in it."""
     folder.mkdir(exist_ok=True)
     for name in (*RESULT_FILES, *others):
         (folder / name).write_text("old")
+    (folder / "manifest.json").write_text(json.dumps({"stems": {name: {"file": name} for name in others}}))
     return folder
 
 
@@ -49,6 +51,40 @@ def test_overwrite_replaces_everything(tmp_path):
         (staging / "new.wav").write_text("new")
     assert [path.name for path in target.iterdir()] == ["new.wav"]
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "mix/song.als", "violin.flac", ".hidden"])
+@pytest.mark.parametrize("meanwhile", [False, True])
+def test_files_of_the_users_own_beside_a_result_are_never_removed(tmp_path, name, meanwhile):
+    target = make_result(tmp_path / "out", "violin.wav")
+
+    def put():
+        (target / name).parent.mkdir(exist_ok=True)
+        (target / name).write_text("mine")
+
+    if not meanwhile:
+        put()
+    with pytest.raises(ParameterError, match=f"Received: .*out/{name.split('/')[0]}, which is not of that result$"):
+        with staged_folder(target, overwrite=True):
+            assert meanwhile, "must not begin"
+            put()
+    assert (target / name).read_text() == "mine" and (target / "violin.wav").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_manifest_that_names_no_stems_gives_no_sound_away(tmp_path):
+    target = make_result(tmp_path / "out", "violin.wav")
+    (target / "manifest.json").write_text('{"stems": ["violin.wav"]}')
+    with pytest.raises(ParameterError, match="violin.wav, which is not of that result"):
+        require_own(target, overwrite=True)
+
+
+def test_what_a_file_manager_left_is_in_nobodys_way(tmp_path):
+    target = make_result(tmp_path / "out", "violin.wav")
+    (target / ".DS_Store").touch()
+    with staged_folder(target, overwrite=True) as staging:
+        (staging / "new.wav").touch()
+    assert [path.name for path in target.iterdir()] == ["new.wav"]
 
 
 def test_full_folder_is_refused_and_an_empty_one_taken(tmp_path):
