@@ -166,6 +166,18 @@ def page(browser, labels):
     return browser
 
 
+@pytest.fixture
+def heard_page(page, labels, tmp_path):
+    """The page of the first film, in which a trumpet was heard besides."""
+    content = read(labels / "one.json")
+    content["instruments"] = ["violin", "flute", "trumpet", "horn"]
+    content["label_vector"]["trumpet"] = 0.6
+    texts = {"one.json": json.dumps(content), "one.review.json": (labels / "one.review.json").read_text()}
+    write_pages(tmp_path, ["one"], texts.__getitem__)
+    page.open(tmp_path / "review.html")
+    return page
+
+
 def box_of(number, picture=0):
     start = f"[...document.querySelectorAll('.picture')][{picture}]"
     return f"[...{start}.querySelectorAll('.box')].find(box => box.textContent.startsWith({number!r}))"
@@ -284,6 +296,35 @@ class TestClicks:
         assert page.value(f"{by_id('count')}.textContent") == "1 of 2 checked"
         page.click(by_id("previous"))
         assert page.value("document.querySelectorAll('.player select')[0].value") == "tuba"
+
+    def test_instruments_that_were_heard_alone_stay_until_they_are_unticked(self, heard_page):
+        page = heard_page
+        heard = "document.querySelector('#unseen [data-instrument=trumpet]')"
+        assert page.value("document.querySelectorAll('#unseen input').length") == 1 and page.value(f"{heard}.checked")
+        page.choose("document.querySelectorAll('.player select')[0]", "viola")
+        page.click(by_id("download"))
+        content = page.downloaded("one.json")
+        jsonschema.Draft202012Validator(read(SCHEMA_PATH)).validate(content)
+        assert content["instruments"] == ["viola", "flute", "trumpet", "horn"]
+        assert content["num_players"] == {"viola": 1, "flute": 1, "horn": 1}
+        # Nobody said anything of it, so it is no surer than it was.
+        assert content["label_vector"]["trumpet"] == 0.6
+        (page.downloads / "one.json").unlink()
+        page.click(heard)
+        page.click(by_id("download"))
+        content = page.downloaded("one.json")
+        assert content["instruments"] == ["viola", "flute", "horn"] and content["label_vector"]["trumpet"] == 0
+        page.click(heard)
+        assert "trumpet" in page.value(f"{by_id('summary')}.textContent")
+
+    def test_an_instrument_that_was_heard_may_get_a_player(self, heard_page):
+        page = heard_page
+        page.choose("document.querySelectorAll('.player select')[2]", "trumpet")
+        assert page.value(f"{by_id('unseen-part')}.hidden")
+        page.click(by_id("download"))
+        content = page.downloaded("one.json")
+        check(content)
+        assert content["instruments"] == ["violin", "flute", "trumpet"] and content["label_vector"]["trumpet"] == 0.6
 
     def test_a_phone_shows_it_without_scrolling_sideways(self, page):
         page.call("Emulation.setDeviceMetricsOverride", width=390, height=844, deviceScaleFactor=1, mobile=True)
