@@ -244,6 +244,19 @@ def test_a_file_that_lacks_its_last_seconds_is_read_and_told(minute_path, tmp_pa
     assert f"cut.{suffix} is {reader.damage}" in caplog.text
 
 
+@pytest.mark.parametrize("suffix", ["mkv", "mp4"])
+def test_pictures_that_lack_their_last_seconds_are_read_and_told(minute_path, tmp_path, suffix, caplog):
+    run_ffmpeg("-i", minute_path, "-c:v", "copy", "-an", "-movflags", "+faststart", tmp_path / f"whole.{suffix}")
+    cut(tmp_path / f"whole.{suffix}", tmp_path / f"cut.{suffix}", 0.96)
+    frames = video_frames(tmp_path / f"cut.{suffix}", frames_per_second=5)
+    missing_seconds = 60 - len(list(frames)) / 5
+    assert 1.2 < missing_seconds < 3.0
+    assert frames.damage is not None and f"cut.{suffix} is {frames.damage}" in caplog.text
+    told_seconds = float(re.match(r"cut off ([\d.]+) s before", frames.damage).group(1))
+    assert told_seconds == pytest.approx(missing_seconds, abs=0.3)
+    assert next(frames, None) is None and frames.damage is not None
+
+
 HEALTHY = {
     "cbr.mp3": ("-vn", "-b:a", "64k"),
     "vbr.mp3": ("-vn", "-q:a", 4),
@@ -283,8 +296,9 @@ def test_healthy_files_of_every_kind_are_read_without_a_word(minute_path, tmp_pa
     assert num_samples / reader.sample_rate_hz == pytest.approx(60, abs=2.6)
     assert (reader.damage, caplog.text) == (None, "")
     if "-vn" not in HEALTHY[name]:
-        assert len(list(video_frames(tmp_path / name))) == pytest.approx(60, abs=3)
-        assert caplog.text == ""
+        frames = video_frames(tmp_path / name)
+        assert len(list(frames)) == pytest.approx(60, abs=3)
+        assert (frames.damage, caplog.text) == (None, "")
 
 
 @pytest.mark.parametrize(
