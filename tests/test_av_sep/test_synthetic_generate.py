@@ -156,7 +156,7 @@ def test_the_index_says_how_it_was_made(made):
     index = json.loads((root / "dataset.json").read_text())
     assert index["made_by"] == "av-sep" and index["config"]["seed"] == 5
     assert index["config"]["notes"] == str(config.notes)
-    assert index["sources"] == ["notes: made/cello", "notes: made/flute", "notes: made/violin"]
+    assert list(index["sources"]) == ["notes: made/cello", "notes: made/flute", "notes: made/violin"]
 
 
 # Same seed, same bytes
@@ -271,6 +271,64 @@ def test_a_dataset_can_grow_but_not_change(made, tmp_path, note_library):
     assert [checksums(folder) for folder in grown] == [checksums(folder) for folder in folders[:2]]
     with pytest.raises(ParameterError, match=r"made otherwise \(seconds, seed\)"):
         generate(replace(config, seed=1, seconds=9.0), tmp_path / "growing")
+
+
+def make_empty(config, root, index):
+    (root / f"{index + 1:04d}_Empty_vn").mkdir()
+    return root / f"{index + 1:04d}_Empty_vn"
+
+
+@pytest.fixture
+def source_files(note_library, tmp_path):
+    """A configuration with sources of every kind, whose files are named as such and no more."""
+    shutil.copytree(note_library, tmp_path / "notes")
+    contents = {
+        "font.sf2": b"RIFF\x10\0\0\0sfbk and its sounds",
+        "scores/old/ode.mid": b"MThd and its tunes",
+        "pictures/violin/anna.png": b"a violinist",
+        "pictures/violin/ben.png": b"another",
+    }
+    for name, content in contents.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    return config_for(
+        tmp_path / "notes", num_pieces=1, soundfonts=(tmp_path / "font.sf2",), scores=tmp_path / "scores",
+        pictures=tmp_path / "pictures", video=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name, told",
+    [
+        ("notes/made/violin/G3.wav", "notes: made/violin"),
+        ("font.sf2", "soundfont 1: font.sf2"),
+        ("scores/old/ode.mid", "scores"),
+        ("pictures/violin/anna.png", "pictures: violin"),
+    ],
+)
+def test_a_source_replaced_by_another_of_its_name_and_size_is_noticed(
+    source_files, tmp_path, monkeypatch, name, told
+):
+    monkeypatch.setattr(generate_module, "_make", make_empty)
+    generate(source_files, tmp_path / "made")
+    before = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+    with pytest.raises(ParameterError, match=rf"made otherwise \({told}\); choose another folder"):
+        generate(replace(source_files, num_pieces=2), tmp_path / "made")
+    # The same files again, but newer.
+    (tmp_path / name).write_bytes(before)
+    assert len(generate(replace(source_files, num_pieces=2), tmp_path / "made")) == 2
+
+
+def test_files_that_change_places_are_noticed(source_files, tmp_path, monkeypatch):
+    monkeypatch.setattr(generate_module, "_make", make_empty)
+    generate(source_files, tmp_path / "made")
+    anna, ben = (tmp_path / "pictures" / "violin" / name for name in ("anna.png", "ben.png"))
+    anna.rename(tmp_path / "aside")
+    ben.rename(anna)
+    (tmp_path / "aside").rename(ben)
+    with pytest.raises(ParameterError, match="pictures: violin"):
+        generate(source_files, tmp_path / "made")
 
 
 def test_a_folder_with_something_else_is_left_alone(made, tmp_path):

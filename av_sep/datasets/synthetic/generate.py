@@ -11,6 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from av_sep.datasets.synthetic.piece import (
 )
 from av_sep.datasets.synthetic.scores import Score, compose
 from av_sep.datasets.synthetic.sound_sources import SoundSources, choose_voicing, open_sources, play_parts
+from av_sep.datasets.synthetic.source_files import describe_sources
 from av_sep.errors import MediaError, ParameterError, shown
 from av_sep.media.files import cannot_write, replace_when_complete
 from av_sep.processes import run_in_processes
@@ -175,7 +177,7 @@ def _description(config: SyntheticConfig) -> dict[str, object]:
         "made_by": "av-sep",
         "recipe_version": RECIPE_VERSION,
         "config": config.as_json(),
-        "sources": sources.listing(),
+        "sources": describe_sources(config, sources),
     }
 
 
@@ -217,6 +219,14 @@ def _differences(found: object, wanted: dict[str, object]) -> list[str]:
     """Names of the settings that differ; the number of pieces may."""
     if not isinstance(found, dict) or not isinstance(found.get("config"), dict):
         return [INDEX_NAME]
-    here, there = dict(wanted["config"]), dict(found["config"])  # type: ignore[call-overload]
-    names = [name for name in here if name != "num_pieces" and there.get(name) != here[name]]
-    return names + [name for name in ("made_by", "recipe_version", "sources") if found.get(name) != wanted[name]]
+    names = _unequal(found["config"], wanted["config"], but=("num_pieces",))
+    names += [name for name in ("made_by", "recipe_version") if found.get(name) != wanted[name]]
+    # A dataset of before digests has a list of names here.
+    sources = found.get("sources")
+    return names + (_unequal(sources, wanted["sources"]) if isinstance(sources, dict) else ["sources"])
+
+
+def _unequal(found: dict[str, Any], wanted: Any, but: Sequence[str] = ()) -> list[str]:
+    """Keys whose values differ or that only one has."""
+    keys = dict.fromkeys((*wanted, *found))
+    return [key for key in keys if key not in but and (key not in found or found[key] != wanted.get(key))]
