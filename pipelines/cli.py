@@ -48,7 +48,8 @@ def run() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     # Being asked to end is no reason to leave half-written folders behind.
     exit_when_asked()
-    main(prog_name="av-sep")
+    # Commands tell their errors themselves; this is for what is printed before one begins.
+    one_line_errors(functools.partial(main, prog_name="av-sep"), debug="--debug" in sys.argv)
 
 
 @main.command(short_help="One stem per instrument from a performance.")
@@ -112,7 +113,7 @@ def models() -> None:
 
     for entry in available_models():
         mark = " (default)" if entry.name == DEFAULT_MODEL else ""
-        click.echo(f"{entry.name}{mark}: {entry.description}")
+        say(f"{entry.name}{mark}: {entry.description}")
 
 
 def _run_all(inputs, output_dir, make_runner, describe, *, quiet: bool, as_json: bool, debug: bool) -> None:

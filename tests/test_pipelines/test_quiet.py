@@ -122,6 +122,24 @@ def test_nobody_need_read_errors_and_warnings_either(scratched, tmp_path):
     assert (tmp_path / "scratched" / "cello.wav").is_file()
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+@pytest.mark.parametrize("arguments", [("models",), ("recipes",), ("--help",), ("prepare", "--help"), ("--version",)])
+def test_what_cannot_be_printed_as_the_disk_is_full_is_one_line(arguments):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "pipelines", *arguments], stdout=full, stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
+    assert done.stderr.startswith(b"av-sep: Cannot write") and b"No space left on device" in done.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_full_disk_for_what_is_printed_does_not_cost_the_work(duet, tmp_path, options):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([*COMMAND, "-o", tmp_path, duet, *options], stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 2 and done.stderr.endswith(b"No space left on device\n")
+    assert done.stderr.count(b"\n") == 1 and (tmp_path / "duet" / "cello.wav").is_file()
+
+
 LOGGING = """
 import logging, os, sys
 from pipelines.quiet import silence_native_libraries
