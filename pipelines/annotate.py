@@ -164,7 +164,8 @@ class AnnotationRunner:
             if "overlay" in places:
                 places["overlay"].write_bytes(_sheet(annotation.sighting, self.config.min_confidence))
             if "overlay_video" in places:
-                write_overlay_video(places["overlay_video"], annotation, progress)
+                named = files["overlay_video"]
+                write_overlay_video(places["overlay_video"], annotation, progress, named=named)
             if "review" in places:
                 pictures.write(places["review"])
             for path in files.values():

@@ -58,7 +58,8 @@ class SeparationPlan:
         seconds: what each stage took, by name; stages to come are added.
         gain: by which the sound is heard louder, see `audio.level`; None where nobody has listened yet.
         activity: who of the labelled plays when; None where nobody listens for it, or has not yet.
-        remarks: what is odd about the sound, one line each; found while the stems are written.
+        remarks: what is odd about pictures and sound, one line each; that of the sound is found while the stems are
+            written.
     """
 
     info: MediaInfo
@@ -127,7 +128,9 @@ class SeparationRunner:
         with open_audio(input_path) as reader:
             self._writer(directory, RESIDUAL, self.config.sample_rate_hz or reader.sample_rate_hz, reader)
         labels, sighting, gain = self._labels(input_path, info, progress)
-        return SeparationPlan(info, labels, sighting, directory, {"looking": time.perf_counter() - started}, gain)
+        remarks = [f"the pictures are {sighting.damage}"] if sighting and sighting.damage else []
+        seconds = {"looking": time.perf_counter() - started}
+        return SeparationPlan(info, labels, sighting, directory, seconds, gain, remarks=remarks)
 
     def run(self, input_path: str | Path, output_dir: str | Path, progress: Progress = silent) -> SeparationResult:
         """Separates one performance and writes its folder.
@@ -222,7 +225,7 @@ class SeparationRunner:
                 progress("separating", num_samples / rate, plan.info.duration_seconds)
             progress("separating", num_samples / rate, num_samples / rate)
             if reader.damage is not None:
-                plan.remarks.append(reader.damage)
+                plan.remarks.append(f"the sound is {reader.damage}")
         return {
             name: WrittenStem(writer.path, pictures[name], writer.num_clipped) for name, writer in writers.items()
         }

@@ -333,7 +333,7 @@ class TestGoingOn:
 
     @pytest.mark.parametrize("reason", [KeyboardInterrupt, OSError(28, "No space left on device")])
     def test_an_interrupted_run_leaves_no_file(self, runner, monkeypatch, tmp_path, reason):
-        def interrupted(path, annotation, progress):
+        def interrupted(path, annotation, progress, **options):
             path.write_bytes(b"half")
             raise reason
 

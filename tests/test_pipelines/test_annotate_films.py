@@ -4,6 +4,7 @@ import gc
 import json
 import struct
 import subprocess
+import sys
 import weakref
 
 import numpy as np
@@ -103,6 +104,27 @@ def test_a_phone_held_upright(tmp_path):
     assert content["detections"][0]["box_xyxy"] == [90, 0, 180, 160]
     (frame,) = video_frames(done.files["overlay_video"])
     assert frame.picture.shape == (320, 180, 3)
+
+
+OUTGROW = """
+import resource, sys
+import av_sep
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+film, output, detector = sys.argv[1:]
+try:
+    av_sep.annotate(film, output, detector=detector, formats=("csv",), overlay_video=True)
+except av_sep.errors.MediaError as error:
+    print(error)
+"""
+
+
+def test_an_overlay_that_may_not_grow_is_an_error_that_names_it(tmp_path):
+    film = make_film(tmp_path / "noise.mp4", *pattern("320x180", 4), "-vf", "noise=alls=90:allf=t")
+    output = tmp_path / "out"
+    command = [sys.executable, "-c", OUTGROW, film, output, known(tmp_path, (320, 180))]
+    said = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True).stdout
+    assert said.startswith(f"Cannot write {output / 'noise.overlay.mp4'}: ") and said.count("\n") == 1
+    assert list(output.iterdir()) == []
 
 
 def test_a_variable_frame_rate(tmp_path):

@@ -1,5 +1,6 @@
 """The command line in-process: exit code, output, one line per error."""
 
+import errno
 import json
 import os
 import subprocess
@@ -17,7 +18,7 @@ from av_sep.errors import MediaError
 from av_sep.media import read_audio, write_audio
 from pipelines.batch import expand_folders, run_batch
 from pipelines.cli import main
-from pipelines.error_lines import error_line
+from pipelines.error_lines import error_line, is_users
 
 SEPARATE = ("separate", "--model", "wiener", "--instruments", "vn,tba", "-o")
 
@@ -239,6 +240,20 @@ def test_one_of_many_that_may_not_be_read_is_the_user_s_to_mend(tmp_path):
     (failure,) = run_batch([tmp_path / "take.wav"], read).failures
     assert failure.is_users and error_line(failure.error).endswith(f"Received: {tmp_path / 'take.wav'}")
     assert error_line(PermissionError("h5 says no")) == "h5 says no"
+
+
+@pytest.mark.parametrize(
+    "error, line",
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/full/a.csv"), "another place. Received: /full/a.csv"),
+        (OSError(errno.EROFS, "Read-only file system"), "Cannot write: Read-only file system; make room, or choose"),
+        (OSError(errno.EIO, "Input/output error"), "unexpected OSError: [Errno 5] Input/output error"),
+        (MediaError(errno.ENOSPC, "as it is said elsewhere"), "as it is said elsewhere"),
+    ],
+)
+def test_a_full_disk_is_the_users_to_mend_wherever_it_is_found(error, line):
+    assert line in error_line(error)
+    assert is_users(error) == (error.errno != errno.EIO)
 
 
 def test_folder_whose_files_cannot_be_reached_is_one_line(tmp_path, locked):
