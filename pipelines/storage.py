@@ -69,8 +69,14 @@ class LocalFolder:
 
     def names(self) -> dict[str, int]:
         """See `Folder.names`."""
-        files = (Path(folder, name) for folder, _, names in os.walk(self.path) for name in names)
-        return {file.relative_to(self.path).as_posix(): file.lstat().st_size for file in files}
+        found = {}
+        for folder, _, names in os.walk(self.path, onerror=_refuse_unless_missing):
+            for file in (Path(folder, name) for name in names):
+                try:
+                    found[file.relative_to(self.path).as_posix()] = file.lstat().st_size
+                except OSError as error:
+                    _refuse_unless_missing(error)
+        return found
 
     def read(self, name: str) -> bytes:
         """See `Folder.read`."""
@@ -93,6 +99,7 @@ class LocalFolder:
         """See `Folder.fetch`."""
         with _refusals(local_file):
             local_file.parent.mkdir(parents=True, exist_ok=True)
+        with _refusals(self.path / name):
             shutil.copyfile(self.path / name, local_file)
 
     def delete(self, name: str) -> None:
@@ -191,6 +198,12 @@ def _beam_filesystems(url: str) -> Any:
             f" apache-beam[aws]). Received: {url}"
         ) from error
     return FileSystems
+
+
+def _refuse_unless_missing(error: OSError) -> None:
+    """What cannot be looked at is no empty folder; what others delete meanwhile is none of ours."""
+    if not isinstance(error, FileNotFoundError):
+        raise MediaError(f"Cannot use {shown(os.fsdecode(error.filename))}: {error.strerror}") from error
 
 
 @contextmanager
