@@ -14,7 +14,7 @@ from av_sep.media import MEDIA_EXTENSIONS, VIDEO_EXTENSIONS
 from pipelines.annotate import AnnotationRunner
 from pipelines.annotation.formats import SUFFIXES
 from pipelines.annotation.provenance import VideoSource
-from pipelines.annotation.review import write_pages
+from pipelines.annotation.review import left_over, write_pages
 from pipelines.batch import expand_folders
 from pipelines.config import AnnotateConfig
 from pipelines.look import confidences
@@ -154,6 +154,8 @@ def write_review(tasks: Sequence[AnnotationTask], outcomes: Sequence[Outcome]) -
         pages = write_pages(Path(temporary), stems, read)
         for page in pages:
             output.publish(page, page.name)
+    for name in left_over(output.names(), len(pages)):
+        output.delete(name)
     return [f"{output.url}/{page.name}" for page in pages]
 
 

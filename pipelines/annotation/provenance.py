@@ -5,6 +5,7 @@ kept where all of that is equal and none is missing. What was made otherwise is 
 """
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +75,8 @@ def find_kept(files: Mapping[str, Path], made: Mapping[str, Any]) -> dict[str, A
         ParameterError: where there are files that were made otherwise, or that a person has corrected and whose
             companions are missing.
     """
-    existing = [path for path in files.values() if path.exists()]
+    # Unlike `Path.exists` this raises nothing for a place out of reach.
+    existing = [path for path in files.values() if os.path.exists(path)]
     if not existing:
         return None
     content = _read(files["json"]) if "json" in files else None
@@ -88,7 +90,7 @@ def find_kept(files: Mapping[str, Path], made: Mapping[str, Any]) -> dict[str, A
             f"The output exists already and was made otherwise ({', '.join(differences)}); {_WAY_OUT}."
             f" Received: {shown(files['json'])}"
         )
-    if all(path.exists() for path in files.values()):
+    if len(existing) == len(files):
         return content
     if content.get("checked") or content.get("origin") == "corrected":
         raise ParameterError(

@@ -20,6 +20,7 @@ from av_sep.instruments import URMP_13
 from av_sep.media import ffmpeg_executable, probe, video_frames
 from pipelines.annotate import AnnotationRunner
 from pipelines.annotation.formats import SCHEMA_PATH
+from pipelines.annotation.provenance import VideoSource, describe_making, find_kept
 from pipelines.config import AnnotateConfig
 from vision.overlay import instrument_color
 
@@ -310,6 +311,12 @@ class TestGoingOn:
         assert "\n" not in str(raised.value)
         assert {path: path.read_bytes() for path in files.values()} == before
         assert not runner(**change, overwrite=True).is_kept
+
+    def test_a_file_out_of_reach_is_one_that_is_missing(self, runner):
+        files, config = runner().files, AnnotateConfig(detector=self.detector)
+        made = describe_making(config, 0.4, VideoSource.of_file(self.video))
+        assert find_kept(files, made)["instruments"] == ["violin"]
+        assert find_kept({**files, "coco": Path("x" * 300)}, made) is None
 
     def test_a_video_or_a_detector_that_changed_is_noticed(self, runner):
         runner()

@@ -251,7 +251,10 @@ class TestRemoteFolders:
         outcomes = self.run(first)
         assert [o.value["files"]["csv"] for o in outcomes] == ["play://out/one.csv", "play://out/two.csv"]
         assert json.loads((out / "one.json").read_text())["input"] == "play://videos/one.mp4"
-        assert write_review(first, outcomes) == ["play://out/review.html"] and (out / "review.html").exists()
+        for name in ("review-2.html", "review-3.html"):
+            (out / name).write_text("of an earlier run of more videos")
+        assert write_review(first, outcomes) == ["play://out/review.html"]
+        assert [path.name for path in out.glob("review*.html")] == ["review.html"]
         again = self.run(make())
         assert [o.value["kept"] for o in again] == [True, True] and fetched == ["one.json", "two.json"]
 
