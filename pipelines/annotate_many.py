@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
@@ -186,7 +186,9 @@ def annotate_one(task: AnnotationTask, progress: Progress = silent) -> dict[str,
             result = runner.run(video, output, progress, source=source)
         files = {kind: str(path) for kind, path in result.files.items()}
         if is_remote(task.output):
-            files = {kind: _upload(path, task, result.is_kept) for kind, path in result.files.items()}
+            if not result.is_kept:
+                _upload(result.files, task)
+            files = {kind: f"{task.output.rstrip('/')}/{path.name}" for kind, path in result.files.items()}
     return {
         "input": task.location,
         "instruments": list(result.labels.instruments),
@@ -213,11 +215,18 @@ def _fetch_earlier(task: AnnotationTask, folder: Path) -> None:
             (folder / name).touch()
 
 
-def _upload(path: Path, task: AnnotationTask, is_kept: bool) -> str:
+def _upload(files: Mapping[str, Path], task: AnnotationTask) -> None:
+    """Puts new label files in the place of older ones.
+
+    The JSON file says how the others were made. Whenever this is stopped, none of them is older than it: all older ones
+    go before it comes, and it comes first, so that a run which goes on only adds those that are missing.
+    """
     folder = open_folder(task.output)
-    if not is_kept:
+    ordered = sorted(files.values(), key=lambda path: path != files.get("json"))
+    for path in reversed(ordered):
+        folder.delete(path.name)
+    for path in ordered:
         folder.publish(path, path.name)
-    return f"{folder.url}/{path.name}"
 
 
 @lru_cache(maxsize=1)

@@ -1,5 +1,7 @@
 """Annotation of many videos over processes and Beam: the files that one run after the other would have written."""
 
+import contextlib
+import itertools
 import json
 import re
 import shutil
@@ -266,6 +268,56 @@ class TestRemoteFolders:
         assert all("made otherwise (frames_per_second 1.0, not 2.0)" in error for error in errors)
         assert {path: path.read_bytes() for path in out.iterdir()} == before
         assert all(outcome.error is None for outcome in self.run(make(frames_per_second=2.0, overwrite=True)))
+
+    @pytest.mark.parametrize("num_steps", range(8))
+    def test_an_upload_that_is_killed_never_passes_old_files_off_as_new(self, tasks, monkeypatch, num_steps):
+        make, _, out = tasks
+        self.run(make())
+        wanted, steps = {"frames_per_second": 2.0}, itertools.count()
+
+        class Killed(BaseException):
+            pass
+
+        with monkeypatch.context() as patched:
+            for name in ("delete", "publish"):
+                patched.setattr(LocalFolder, name, stopped_after(num_steps, steps, getattr(LocalFolder, name), Killed))
+            with contextlib.suppress(Killed):
+                self.run(make(**wanted, overwrite=True))
+        for outcome in self.run(make(**wanted))[:1]:
+            # Told or mended, but not kept as it is.
+            assert outcome.error or self.num_seen(out) == {"json": 6, "csv": 6}
+        assert all(outcome.error is None for outcome in self.run(make(**wanted, overwrite=True)))
+        assert self.num_seen(out) == {"json": 6, "csv": 6}
+
+    def num_seen(self, out):
+        rows = (out / "one.csv").read_text().splitlines()
+        return {"json": len(json.loads((out / "one.json").read_text())["detections"]), "csv": len(rows) - 1}
+
+    def test_an_upload_that_was_killed_goes_on(self, tasks, monkeypatch):
+        make, _, out = tasks
+
+        class Killed(BaseException):
+            pass
+
+        with monkeypatch.context() as patched, pytest.raises(Killed):
+            patched.setattr(LocalFolder, "publish", stopped_after(1, itertools.count(), LocalFolder.publish, Killed))
+            self.run(make())
+        assert [path.name for path in out.iterdir()] == ["one.json"]
+        assert all(outcome.error is None for outcome in self.run(make()))
+        assert {path.name for path in out.iterdir()} == {
+            f"{stem}.{kind}" for stem in ("one", "two") for kind in ("json", "csv", "review.json")
+        }
+
+
+def stopped_after(num_steps, steps, method, error):
+    """A method that works until it, and others that share its counter, were called so many times."""
+
+    def stopped(*arguments):
+        if next(steps) >= num_steps:
+            raise error
+        return method(*arguments)
+
+    return stopped
 
 
 def test_nothing_to_review_is_no_page(tmp_path):
