@@ -6,10 +6,11 @@ Conventions:
 """
 
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Protocol
 
 from av_sep.errors import MediaError, ParameterError, shown
@@ -23,8 +24,8 @@ class Folder(Protocol):
 
     url: str
 
-    def names(self) -> dict[str, int]:
-        """Every file below the folder, name -> bytes; empty where the folder does not exist."""
+    def names(self, prefix: str = "") -> dict[str, int]:
+        """Every file below the folder whose name begins so, name -> bytes; empty where the folder does not exist."""
 
     def read(self, name: str) -> bytes:
         """A small file's content."""
@@ -67,7 +68,7 @@ class LocalFolder:
         self.path = path
         self.url = str(path)
 
-    def names(self) -> dict[str, int]:
+    def names(self, prefix: str = "") -> dict[str, int]:
         """See `Folder.names`."""
         found = {}
         for folder, _, names in os.walk(self.path, onerror=_refuse_unless_missing):
@@ -76,7 +77,7 @@ class LocalFolder:
                     found[file.relative_to(self.path).as_posix()] = file.lstat().st_size
                 except OSError as error:
                     _refuse_unless_missing(error)
-        return found
+        return {name: num_bytes for name, num_bytes in found.items() if name.startswith(prefix)}
 
     def read(self, name: str) -> bytes:
         """See `Folder.read`."""
@@ -123,11 +124,14 @@ class RemoteFolder:
         self.url = url.rstrip("/")
         self._systems = _beam_filesystems(self.url)
 
-    def names(self) -> dict[str, int]:
-        """See `Folder.names`."""
+    def names(self, prefix: str = "") -> dict[str, int]:
+        """See `Folder.names`; object stores are asked for these alone."""
+        start = self._at(prefix)
         with _refusals(self.url):
-            (matched,) = self._systems.match([f"{self.url}/**"])
-        return {found.path[len(self.url) + 1 :]: found.size_in_bytes for found in matched.metadata_list}
+            # The rest is compared below: Beam's patterns cannot quote a name's own * ? [ without a warning.
+            (matched,) = self._systems.match([re.split(r"[*?\[]", start)[0] + "**"])
+        sizes = {found.path: found.size_in_bytes for found in matched.metadata_list if found.path.startswith(start)}
+        return {path[len(self.url) + 1 :]: num_bytes for path, num_bytes in sizes.items()}
 
     def read(self, name: str) -> bytes:
         """See `Folder.read`."""
@@ -161,7 +165,7 @@ class RemoteFolder:
                 self._systems.delete([self._at(name)])
 
     def _at(self, name: str) -> str:
-        return f"{self.url}/{PurePosixPath(name)}"
+        return f"{self.url}/{name}"
 
     def _create(self, name: str) -> Any:
         # Beam compresses by the name's ending unless told otherwise.

@@ -237,10 +237,10 @@ class TestRemoteFolders:
         monkeypatch.setattr("pipelines.annotate_many.open_folder", Bucket)
         monkeypatch.setattr("pipelines.annotate_many.configure_filesystems", lambda options, locations: None)
 
-        def make(**settings):
+        def make(video="play://videos", **settings):
             fetched.clear()
             config = AnnotateConfig(detector=detector, formats=("json", "csv"), review=True, **settings)
-            return annotation_tasks(["play://videos"], "play://out", config)
+            return annotation_tasks([video], "play://out", config)
 
         return make, fetched, tmp_path / "bucket" / "out"
 
@@ -259,6 +259,24 @@ class TestRemoteFolders:
         assert [path.name for path in out.glob("review*.html")] == ["review.html"]
         again = self.run(make())
         assert [o.value["kept"] for o in again] == [True, True] and fetched == ["one.json", "two.json"]
+
+    def test_a_video_is_the_same_alone_and_in_its_folder(self, tasks):
+        make, fetched, out = tasks
+        self.run(make())
+        (alone,) = self.run(make("play://videos/one.mp4"))
+        assert alone.error is None and alone.value["kept"] and fetched == ["one.json"]
+        with (out.parent / "videos" / "one.mp4").open("ab") as file:
+            file.write(b"longer")
+        (alone,) = self.run(make("play://videos/one.mp4"))
+        assert "(another video)" in alone.error and alone.error.endswith("Received: play://out/one.json")
+
+    def test_a_video_that_is_not_there_or_none_is_named_by_its_url(self, tasks):
+        make, _, out = tasks
+        (alone,) = self.run(make("play://videos/three.mp4"))
+        assert alone.is_users and "play://videos/three.mp4" in alone.error.replace(str(out.parent) + "/", "play://")
+        (out.parent / "videos" / "one.mp4").write_text("no film")
+        (alone,) = self.run(make("play://videos/one.mp4"))
+        assert alone.is_users and "play://videos/one.mp4" in alone.error and "/tmp" not in alone.error
 
     def test_other_settings_replace_nothing(self, tasks):
         make, _, out = tasks

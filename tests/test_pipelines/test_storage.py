@@ -26,6 +26,15 @@ def test_what_is_written_is_listed_and_read(folder):
     assert folder.read("deep/er/b.bin") == b"12345"
 
 
+def test_names_that_begin_alike_are_listed_alone(folder):
+    for name in ("one.json", "one.csv", "one more.json", "deep/one.json", "[o]ne.json", "*.json"):
+        folder.write(name, b"12")
+    assert folder.names("one.") == {"one.json": 2, "one.csv": 2}
+    # Names of files are no patterns.
+    assert folder.names("[o]ne.") == {"[o]ne.json": 2} and folder.names("*.") == {"*.json": 2}
+    assert folder.names("two.") == {} and folder.names("deep/") == {"deep/one.json": 2}
+
+
 def test_compressed_names_are_not_treated_otherwise(folder):
     folder.write("x.gz", b"not gzip")
     assert folder.read("x.gz") == b"not gzip"
