@@ -27,6 +27,12 @@ class Folder(Protocol):
     def names(self, prefix: str = "") -> dict[str, int]:
         """Every file below the folder whose name begins so, name -> bytes; empty where the folder does not exist."""
 
+    def states(self) -> dict[str, tuple[float, ...]]:
+        """Every file below the folder, name -> what is another where it was written again.
+
+        Bytes and, where the system tells it, the time of its last change in seconds since 1970.
+        """
+
     def read(self, name: str) -> bytes:
         """A small file's content."""
 
@@ -70,14 +76,21 @@ class LocalFolder:
 
     def names(self, prefix: str = "") -> dict[str, int]:
         """See `Folder.names`."""
+        return {name: status.st_size for name, status in self._statuses().items() if name.startswith(prefix)}
+
+    def states(self) -> dict[str, tuple[float, ...]]:
+        """See `Folder.states`."""
+        return {name: (status.st_size, status.st_mtime) for name, status in self._statuses().items()}
+
+    def _statuses(self) -> dict[str, os.stat_result]:
         found = {}
         for folder, _, names in os.walk(self.path, onerror=_refuse_unless_missing):
             for file in (Path(folder, name) for name in names):
                 try:
-                    found[file.relative_to(self.path).as_posix()] = file.lstat().st_size
+                    found[file.relative_to(self.path).as_posix()] = file.lstat()
                 except OSError as error:
                     _refuse_unless_missing(error)
-        return {name: num_bytes for name, num_bytes in found.items() if name.startswith(prefix)}
+        return found
 
     def read(self, name: str) -> bytes:
         """See `Folder.read`."""
@@ -126,12 +139,19 @@ class RemoteFolder:
 
     def names(self, prefix: str = "") -> dict[str, int]:
         """See `Folder.names`; object stores are asked for these alone."""
+        return {name: found.size_in_bytes for name, found in self._found(prefix).items()}
+
+    def states(self) -> dict[str, tuple[float, ...]]:
+        """See `Folder.states`; a filesystem that tells no time says 0."""
+        found = self._found()
+        return {name: (file.size_in_bytes, file.last_updated_in_seconds) for name, file in found.items()}
+
+    def _found(self, prefix: str = "") -> dict[str, Any]:
         start = self._at(prefix)
         with _refusals(self.url):
             # The rest is compared below: Beam's patterns cannot quote a name's own * ? [ without a warning.
             (matched,) = self._systems.match([re.split(r"[*?\[]", start)[0] + "**"])
-        sizes = {found.path: found.size_in_bytes for found in matched.metadata_list if found.path.startswith(start)}
-        return {path[len(self.url) + 1 :]: num_bytes for path, num_bytes in sizes.items()}
+        return {file.path[len(self.url) + 1 :]: file for file in matched.metadata_list if file.path.startswith(start)}
 
     def read(self, name: str) -> bytes:
         """See `Folder.read`."""

@@ -164,18 +164,34 @@ def test_whoever_does_the_work_the_bytes_are_the_same(prepared, urmp_tree, tmp_p
     assert contents(tmp_path) == contents(prepared)
 
 
-def test_a_remote_dataset_is_fetched_and_gives_the_same_shards(prepared, urmp_tree, tmp_path, monkeypatch):
+@pytest.fixture
+def remote(monkeypatch):
+    """A scheme of our own on Beam's local filesystem: everything but the network is as it is for gs://."""
     pytest.importorskip("apache_beam", reason="needs av-sep[beam]")
-    # A scheme of our own on Beam's local filesystem: everything but the network is as it is for gs://.
     for module in ("shards", "source", "run"):
         monkeypatch.setattr(f"pipelines.prepare.{module}.open_folder", lambda location: RemoteFolder(str(location)))
     monkeypatch.setattr("pipelines.prepare.source.is_remote", lambda location: True)
+
+
+def test_a_remote_dataset_is_fetched_and_gives_the_same_shards(prepared, urmp_tree, tmp_path, remote):
     (tmp_path / "out").mkdir()
     prepare("urmp", urmp_tree, tmp_path / "out", PrepareConfig(**NATIVE, tracks_per_shard=3))
     mine, theirs = contents(tmp_path / "out"), contents(prepared)
     assert mine.pop("manifest.json") and theirs.pop("manifest.json") and mine == theirs
-    # Remote files are known by their sizes alone, so that the fingerprint is another.
+    # Times of remote files are coarser, so that the fingerprint is another.
     assert {**manifest_of(tmp_path / "out"), "fingerprint": ""} == {**manifest_of(prepared), "fingerprint": ""}
+
+
+def test_a_remote_file_that_was_written_again_is_noticed(urmp_tree, tmp_path, remote):
+    shutil.copytree(urmp_tree, tmp_path / "tree")
+    (tmp_path / "out").mkdir()
+    config = PrepareConfig(**NATIVE, leave_out=[path.name for path in urmp_tree.iterdir() if path.name[:2] != "01"])
+    made = prepare("urmp", tmp_path / "tree", tmp_path / "out", config)
+    assert prepare("urmp", tmp_path / "tree", tmp_path / "out", config).num_resumed == len(made.plan.tasks) == 1
+    part = next((tmp_path / "tree" / "01_Jupiter_vn_vc").glob("AuSep_1*"))
+    part.write_bytes(part.read_bytes())
+    with pytest.raises(ParameterError, match="begun with other files: .*times of change.*add --overwrite"):
+        prepare("urmp", tmp_path / "tree", tmp_path / "out", config)
 
 
 def start(tree: Path, output: Path) -> subprocess.Popen:

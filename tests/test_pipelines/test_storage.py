@@ -35,6 +35,16 @@ def test_names_that_begin_alike_are_listed_alone(folder):
     assert folder.names("two.") == {} and folder.names("deep/") == {"deep/one.json": 2}
 
 
+def test_a_file_that_is_written_again_at_its_length_has_another_state(folder, tmp_path):
+    for name in ("a", "b"):
+        folder.write(name, b"123")
+        os.utime(tmp_path / "folder" / name, (1_000_000_000, 1_000_000_000.5))
+    assert folder.states() == {"a": (3, 1_000_000_000.5), "b": (3, 1_000_000_000.5)}
+    folder.write("b", b"456")
+    assert folder.states()["a"] == (3, 1_000_000_000.5) != folder.states()["b"]
+    assert folder.states()["b"][0] == 3
+
+
 def test_compressed_names_are_not_treated_otherwise(folder):
     folder.write("x.gz", b"not gzip")
     assert folder.read("x.gz") == b"not gzip"
