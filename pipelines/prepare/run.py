@@ -166,7 +166,10 @@ def _differences(recorded: Mapping[str, Any], header: Mapping[str, Any]) -> str:
     others = [name for name in ("dataset", "split", "av_sep_version") if recorded.get(name) != wanted[name]]
     if others or settings:
         return f"settings: {', '.join([*others, *settings])}"
-    return "files: names, instruments, sizes or times of change differ (cp -a copies a dataset with its times)"
+    return (
+        "files: names, instruments, sizes or times of change differ, the dataset's or the detector's (cp -a copies a"
+        " dataset with its times)"
+    )
 
 
 def _require_whole(manifest: Mapping[str, Any], present: Mapping[str, int]) -> None:

@@ -19,6 +19,7 @@ import soundfile as sf
 from audio.records import RecordSpec, check_shard, read_records
 from av_sep.datasets.urmp import open_urmp
 from av_sep.errors import MediaError, ParameterError
+from av_sep.instruments import URMP_13
 from pipelines.workers import Workers
 from pipelines.prepare import PictureConfig, PrepareConfig, prepare
 from pipelines.prepare.plan import Plan, make_plan
@@ -447,10 +448,17 @@ def test_a_full_disk_is_one_line_and_keeps_what_is_finished(urmp_tree, tmp_path)
     assert not list((tmp_path / "out").glob("*.tfrecord")) and not (tmp_path / "out" / "manifest.json").exists()
 
 
-def test_pictures_and_known_boxes_go_along(urmp_tree, tmp_path, film):
+@pytest.fixture
+def filmed(urmp_tree, tmp_path, film) -> Path:
+    """A tree of one piece with its film, 322 x 180."""
     tree = tmp_path / "tree"
     shutil.copytree(urmp_tree / "01_Jupiter_vn_vc", tree / "01_Jupiter_vn_vc")
     shutil.copy(film, tree / "01_Jupiter_vn_vc" / "Vid_01_Jupiter_vn_vc.mp4")
+    return tree
+
+
+def test_pictures_and_known_boxes_go_along(filmed, tmp_path):
+    tree = filmed
     (tree / "01_Jupiter_vn_vc" / "Boxes_01_Jupiter_vn_vc.csv").write_text(
         "time_seconds,player,instrument,x1,y1,x2,y2\n0.0,1,violin,10,20,110,170\n0.0,2,cello,160,20,300,170\n"
         "1.5,1,violin,20,20,120,170\n1.5,2,cello,160,20,300,170\n"
@@ -465,3 +473,30 @@ def test_pictures_and_known_boxes_go_along(urmp_tree, tmp_path, film):
     boxes = [json.loads(picture.detections)[0]["box_xyxy"] for picture in record.pictures]
     assert boxes[:3] == [[5.0, 10.0, 55.0, 85.0]] * 3 and boxes[3:] == [[10.0, 10.0, 60.0, 85.0]] * 2
     assert [found["instrument"] for found in json.loads(record.pictures[0].detections)] == ["violin", "cello"]
+
+
+def test_a_detector_looks_at_the_pictures_and_is_noticed_when_its_file_changes(filmed, tmp_path):
+    known = tmp_path / "known.json"
+
+    def sees(x1: int) -> None:
+        box = {"box_xyxy": [x1, 20, 300, 170], "instrument": "cello", "confidence": 0.75}
+        size = {"width": 322, "height": 180}
+        known.write_text(json.dumps({"detections": [{"time_seconds": 0, **box}], "picture_size": size}))
+
+    def made(**settings) -> list[list]:
+        pictures = PictureConfig(max_height=90, detector=f"labels:{known}")
+        prepare("urmp", filmed, tmp_path / "out", PrepareConfig(**NATIVE, pictures=pictures, **settings))
+        ((record,),) = records_of(tmp_path / "out").values()
+        return [json.loads(picture.detections) for picture in record.pictures]
+
+    sees(160)
+    ((found,), *others) = made()
+    assert (found["instrument"], found["confidence"], found["box_xyxy"]) == ("cello", 0.75, [80.0, 10.0, 150.0, 85.0])
+    assert found["label_confidences"] == [0.75 if name == "cello" else 0 for name in URMP_13.names]
+    assert others == [[], []]
+    assert made() == [[found], [], []]
+    sees(180)
+    with pytest.raises(ParameterError, match="begun with other files: .*the detector's"):
+        made()
+    ((moved,), *_) = made(overwrite=True)
+    assert moved["box_xyxy"][0] == 90.0
