@@ -9,6 +9,7 @@ from typing import Any
 
 from av_sep.datasets.track import SPLITS, is_about
 from av_sep.errors import MediaError, ParameterError
+from pipelines.error_lines import WorkFailed
 from pipelines.workers import Outcome, Workers, run_everywhere
 from pipelines.prepare.config import PrepareConfig
 from pipelines.prepare.plan import MADE_BY, Plan, make_plan, require_usable
@@ -200,18 +201,19 @@ def _make(
 
 
 def _require_success(outcomes: Sequence[Outcome], tasks: Sequence[ShardTask]) -> None:
-    failures = [outcome for outcome in outcomes if outcome.error]
+    # Ours first: it is the one that must be among those that are shown.
+    failures = sorted((outcome for outcome in outcomes if outcome.error), key=lambda outcome: outcome.is_users)
     if not failures:
         return
-    if not all(failure.is_users for failure in failures):
-        raise RuntimeError(next(failure.details for failure in failures if not failure.is_users))
     errors = "; ".join(str(failure.error) for failure in failures[:_MOST_ERRORS])
     more = f"; and {len(failures) - _MOST_ERRORS} more" if len(failures) > _MOST_ERRORS else ""
     kept = f"{len(outcomes) - len(failures)} of {len(outcomes)} shards were made and stay"
     names = {track.name for task in tasks for track in task.tracks}
     about_tracks = any(is_about(str(failure.error), name) for failure in failures for name in names)
     hint = "mend it and run again, or begin anew with --leave-out TRACK --overwrite" if about_tracks else "run again"
-    raise MediaError(f"{errors}{more} ({kept}; {hint})")
+    text = f"{errors}{more} ({kept}; {hint})"
+    unexpected = [failure for failure in failures if not failure.is_users]
+    raise WorkFailed(text, str(unexpected[0].details)) if unexpected else MediaError(text)
 
 
 def _complete(target: Folder, plan: Plan) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -15,15 +16,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+from click.testing import CliRunner
 
 from audio.records import RecordSpec, check_shard, read_records
 from av_sep.datasets.urmp import open_urmp
 from av_sep.errors import MediaError, ParameterError
 from av_sep.instruments import URMP_13
+from pipelines.cli import main
 from pipelines.workers import Workers
 from pipelines.prepare import PictureConfig, PrepareConfig, prepare
 from pipelines.prepare.plan import Plan, make_plan
-from pipelines.prepare.shards import Source
+from pipelines.prepare.shards import Source, serialized_track
 from pipelines.prepare.source import local_state
 from pipelines.storage import LocalFolder, RemoteFolder
 
@@ -413,6 +416,33 @@ def test_a_broken_file_stops_nothing_but_the_end(urmp_tree, tmp_path):
     )
     assert left.manifest["left_out"]["by request"] == ["03_Dance_fl_cl"]
     assert left.manifest["sides"]["train"]["num_tracks"] == 4
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_an_unexpected_failure_is_one_line_beside_the_others(urmp_tree, tmp_path, monkeypatch, debug):
+    tree = tmp_path / "tree"
+    shutil.copytree(urmp_tree, tree)
+    broken = next((tree / "01_Jupiter_vn_vc").glob("AuSep_2*"))
+    broken.write_bytes(broken.read_bytes()[:1000])
+
+    def serialized(track, *others):
+        if track.name.startswith("26_King"):
+            raise ZeroDivisionError("of ours")
+        return serialized_track(track, *others)
+
+    monkeypatch.setattr("pipelines.prepare.shards.serialized_track", serialized)
+    arguments = ["prepare", "urmp", str(tree), "-o", str(tmp_path / "out"), "--split", "all_train", "--quiet"]
+    arguments += ["--tracks-per-shard", "1", "--allow-problems", "--processes", "1", *["--debug"] * debug]
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 1
+    if debug:
+        told = "".join(traceback.format_exception(done.exception))
+        assert "in serialized\n" in told and "ZeroDivisionError: of ours" in told
+    else:
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("av-sep: unexpected ZeroDivisionError: of ours; 01_Jupiter_vn_vc: ")
+        assert "(3 of 5 shards were made and stay; " in line and line.endswith("(run again with --debug to see where)")
+        assert line.count("unexpected ") == 1 and "Traceback" not in line
 
 
 def test_an_unknown_track_to_leave_out_is_refused(urmp_tree, tmp_path):
