@@ -221,6 +221,18 @@ def test_settings_are_told_before_any_output_is_looked_at(tmp_path, settings, me
         av_sep.annotate(DEMO / "demo.mp4", tmp_path, **settings)
 
 
+def test_settings_may_be_numpy_s(film, tmp_path):
+    detector = labels_of(tmp_path, 0.9)
+    own = {"frames_per_second": 2.0, "threshold": 0.5, "min_confidence": 0.25, "scenes": False}
+    plain = av_sep.annotate(film, tmp_path / "plain", detector=detector, **own)
+    kinds = (np.float32, np.float16, np.float64, np.bool_)
+    numpy_s = {name: kind(value) for kind, (name, value) in zip(kinds, own.items())}
+    made = av_sep.annotate(film, tmp_path / "made", detector=detector, **numpy_s)
+    assert {kind: path.read_bytes() for kind, path in made.files.items()} == {
+        kind: path.read_bytes() for kind, path in plain.files.items()
+    }
+
+
 def test_a_joint_model_may_be_named_by_a_path(tmp_path):
     with pytest.raises(av_sep.MediaError, match=r"eyes\.keras, which does not exist"):
         av_sep.annotate(DEMO / "demo.mp4", tmp_path, detector=tmp_path / "eyes.keras")
