@@ -16,7 +16,7 @@ def detector_files(name: str) -> tuple[Path, ...]:
 
     Returns:
         Files of labels, whether they exist or not, joint models, and SavedModels' graphs and weights, packed or in a
-        folder; what a handle leads to is not known here, and what comes with the program changes with its version only.
+        folder. What a handle leads to is not known here; what comes with the program changes with its version only.
     """
     if name.endswith(".keras"):
         return (Path(name),)

@@ -186,7 +186,7 @@ def _fingerprint(
     # Instruments need not be in the files' names: a dataset's own words about itself may be corrected.
     parts = [(track.name, [part.instrument for part in track.parts]) for track in tracks]
     shards = [(task.name, [track.name for track in task.tracks]) for task in tasks]
-    content = {"header": header, "shards": shards, "parts": parts, "files": files}
+    content: dict[str, Any] = {"header": header, "shards": shards, "parts": parts, "files": files}
     if detector:
         content["detector"] = detector
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode("utf-8", "surrogateescape")).hexdigest()
