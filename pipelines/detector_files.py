@@ -27,7 +27,7 @@ def detector_files(name: str) -> tuple[Path, ...]:
 
 
 def detector_states(name: str) -> list[dict[str, Any]]:
-    """What is another where one of a detector's files has changed, JSON-safe: their names, sizes and times of change."""
+    """What is another where one of a detector's files has changed, JSON-safe: names, sizes and times of change."""
     return [
         dict(zip(("name", "num_bytes", "modified_seconds"), (path.name, *file_state(path))))
         for path in detector_files(name)

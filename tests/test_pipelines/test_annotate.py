@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import cv2
 import jams
 import jsonschema
 import numpy as np
@@ -171,8 +172,24 @@ def test_overlay_video_is_what_browsers_play(annotated):
 
 
 def test_overlay_is_a_sheet_of_all_frames(annotated):
-    data = annotated.files["overlay"].read_bytes()
-    assert data.startswith(b"\x89PNG")
+    assert annotated.files["overlay"].read_bytes().startswith(b"\x89PNG")
+    sheet = cv2.cvtColor(cv2.imread(str(annotated.files["overlay"])), cv2.COLOR_BGR2RGB).astype(float)
+    assert sheet.shape == (180, 4 * 320, 3)
+    cells = np.split(sheet, 4, axis=1)
+    # Without the boxes: means of three by three pixels.
+    frames = list(video_frames(DEMO / "demo.mp4", frames_per_second=0.25))
+    plain = [frame.picture.reshape(180, 3, 320, 3, 3).mean(axis=(1, 3)) for frame in frames]
+    for k, cell in enumerate(cells):
+        differences = [np.median(np.abs(cell - picture)) for picture in plain]
+        assert int(np.argmin([np.abs(cell - picture).mean() for picture in plain])) == k and differences[k] < 0.5
+        boxed = [d for d in annotated.detections if d.time_seconds == 4 * k and not d.whole_frame]
+        assert len(boxed) == 3
+        for detection in boxed:
+            x1, y1, _, y2 = (round(edge / 3) for edge in detection.box_xyxy)
+            edge, before = (shown[y1 + 9 : y2, x1 - 1 : x1 + 2].mean(axis=0) for shown in (cell, plain[k]))
+            color = np.array(instrument_color(detection.instrument))
+            nearest = np.abs(edge - color).mean(axis=1).min()
+            assert nearest < 0.6 * np.abs(before - color).mean(axis=1).min()
 
 
 def test_existing_labels_are_kept(annotated):

@@ -58,7 +58,7 @@ def test_a_run_goes_on_with_its_data_alone(tmp_path):
     folder = RunFolder(str(tmp_path / "run"))
     folder.claim(CONFIG, "12ab")
     folder.require_free_for(CONFIG, "12ab")
-    with pytest.raises(ParameterError, match="^Expected a run on the same data, .*run, which was begun with other data$"):
+    with pytest.raises(ParameterError, match="^Expected a run on the same data, .*which was begun with other data$"):
         folder.require_free_for(CONFIG, "34cd")
     with pytest.raises(ParameterError, match="the same settings"):
         folder.require_free_for(dataclasses.replace(CONFIG, seed=7), "12ab")
