@@ -26,6 +26,7 @@ from pipelines import manifest, report
 from pipelines.config import SeparateConfig
 from pipelines.joint.files import is_joint, load_separation_model
 from pipelines.look import Looker, Sighting
+from pipelines.plain_settings import plain_settings
 from pipelines.progress import Progress, silent
 from pipelines.rests import activity_from_sound, known_to_play, should_gate_rests
 from pipelines.staging import require_own, require_writable, staged_folder
@@ -92,7 +93,7 @@ class SeparationRunner:
     """
 
     def __init__(self, config: SeparateConfig):
-        config = _plain(config)
+        config = plain_settings(config)
         if config.detector is None:
             config = replace(config, detector=config.model if is_joint(config.model) else "embedded")
         _validate(config)
@@ -310,14 +311,6 @@ def _at_rate(reader: AudioReader, rate: int) -> Iterator[np.ndarray]:
     for block in reader.blocks():
         yield resampler.process(block)
     yield resampler.process(np.zeros((0, reader.num_channels), np.float32), last=True)
-
-
-def _plain(config: SeparateConfig) -> SeparateConfig:
-    """The same settings as text and plain numbers: manifests know no paths, and NumPy's short integers overflow."""
-    settings = vars(config).items()
-    paths = {name: os.fspath(value) for name, value in settings if isinstance(value, os.PathLike)}
-    numbers = {name: value.item() for name, value in settings if isinstance(value, np.generic)}
-    return replace(config, **paths, **numbers)
 
 
 def _validate(config: SeparateConfig) -> None:

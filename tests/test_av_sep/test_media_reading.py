@@ -15,12 +15,9 @@ import soundfile
 from av_sep.errors import MediaError, ParameterError
 from av_sep.media import ffmpeg_executable, open_audio, read_audio, video_frames
 from av_sep.media.claimed_size import promised_bytes_ratio
+from films import run_ffmpeg
 
 RATE_HZ = 44100
-
-
-def run_ffmpeg(*arguments):
-    subprocess.run([ffmpeg_executable(), "-v", "error", "-y", *map(str, arguments)], check=True)
 
 
 def child_processes():

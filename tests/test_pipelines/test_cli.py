@@ -325,7 +325,13 @@ def test_folder_without_media_is_said(tmp_path):
 
 def test_models_are_listed():
     outcome = invoke("models")
-    assert outcome.exit_code == 0 and "wiener" in outcome.stdout
+    lines = [line.split(": ", 1) for line in outcome.stdout.splitlines()]
+    assert outcome.exit_code == 0 and all(len(line) == 2 and line[1] for line in lines)
+    assert [name for name, _ in lines] == [
+        "conditioned_small", "log_frequency", "log_frequency_wave_unet (default)", "nmf", "nmf_frobenius",
+        "nmf_itakura_saito", "wave_unet_conditioned", "wave_unet_duet", "wave_unet_expanded", "wiener",
+        "mixture", "mixture_share", "nmf_blind", "ica", "pca",
+    ]  # fmt: skip
 
 
 def test_help_needs_no_tensorflow_and_is_quick():
