@@ -21,8 +21,9 @@ def describe_run(run: Path) -> dict:
     config = json.loads((run / "config.json").read_text())
     history = pd.read_csv(run / "history.csv")
     best = history.loc[history["val_loss"].idxmin()]
-    # Of where it started only the earlier runs' own entries speak: a path means nothing elsewhere.
-    settings = {name: value for name, value in config.items() if name not in ("model", "start_from")}
+    # Of where it started only the earlier runs' own entries speak: a path means nothing elsewhere, nor does a digest.
+    left_out = ("model", "start_from", "data_digest")
+    settings = {name: value for name, value in config.items() if name not in left_out}
     return {
         **settings,
         "steps_of_kept_weights": int(best["step"]),

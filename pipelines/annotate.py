@@ -23,6 +23,7 @@ from pipelines.annotation.review import ReviewPictures, write_pages
 from pipelines.config import AnnotateConfig
 from pipelines.joint.files import require_detector
 from pipelines.look import Looker, Sighting
+from pipelines.plain_settings import plain_settings
 from pipelines.progress import Progress, silent
 from pipelines.staging import make_folder, require_writable
 from pipelines.witnesses import fuse, labels_from_sound
@@ -42,8 +43,7 @@ class AnnotationRunner:
     """
 
     def __init__(self, config: AnnotateConfig):
-        # Label files say it as text.
-        config = replace(config, detector=os.fspath(config.detector))
+        config = plain_settings(config)
         unknown = [name for name in config.formats if name not in FORMATS]
         if unknown or not config.formats:
             received = ", ".join(unknown) or "none"
@@ -164,7 +164,8 @@ class AnnotationRunner:
             if "overlay" in places:
                 places["overlay"].write_bytes(_sheet(annotation.sighting, self.config.min_confidence))
             if "overlay_video" in places:
-                write_overlay_video(places["overlay_video"], annotation, progress)
+                named = files["overlay_video"]
+                write_overlay_video(places["overlay_video"], annotation, progress, named=named)
             if "review" in places:
                 pictures.write(places["review"])
             for path in files.values():

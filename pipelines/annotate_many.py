@@ -3,24 +3,28 @@
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from av_sep.errors import MediaError, ParameterError
+from av_sep.errors import MediaError, ParameterError, shown
 from av_sep.media import MEDIA_EXTENSIONS, VIDEO_EXTENSIONS
 from pipelines.annotate import AnnotationRunner
 from pipelines.annotation.formats import SUFFIXES
 from pipelines.annotation.provenance import VideoSource
-from pipelines.annotation.review import write_pages
+from pipelines.annotation.review import left_over, write_pages
 from pipelines.batch import expand_folders
 from pipelines.config import AnnotateConfig
 from pipelines.look import confidences
 from pipelines.progress import Progress, silent
 from pipelines.storage import configure_filesystems, is_remote, open_folder
 from pipelines.workers import LOCAL, Outcome, Report, Workers, run_everywhere
+
+# Where a worker keeps copies of what is remote, in a temporary folder.
+_INPUT, _LABELS = "input", "labels"
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,8 @@ def _remote_videos(url: str) -> list[tuple[str, str, int | None]]:
     """Folder, name and size of the video or of the videos in the folder."""
     folder, _, name = url.rstrip("/").rpartition("/")
     if PurePosixPath(name).suffix.lower() in MEDIA_EXTENSIONS:
-        return [(folder, name, None)]
+        # The size tells whether it is still the same video. Where there is none, fetching it will say so.
+        return [(folder, name, open_folder(folder).names(name).get(name))]
     sizes = sorted(open_folder(url).names().items())
     return [
         (url.rstrip("/"), name, size)
@@ -154,6 +159,8 @@ def write_review(tasks: Sequence[AnnotationTask], outcomes: Sequence[Outcome]) -
         pages = write_pages(Path(temporary), stems, read)
         for page in pages:
             output.publish(page, page.name)
+    for name in left_over(output.names("review-"), len(pages)):
+        output.delete(name)
     return [f"{output.url}/{page.name}" for page in pages]
 
 
@@ -168,15 +175,15 @@ def annotate_one(task: AnnotationTask, progress: Progress = silent) -> dict[str,
         MediaError, ParameterError: as `AnnotationRunner.run`.
     """
     runner = _runner(task.config)
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory() as temporary, _naming_the_urls(task, temporary):
         source = VideoSource(task.location, task.num_bytes) if is_remote(task.folder) else None
         output = Path(task.output)
         if is_remote(task.output):
-            output = Path(temporary) / "labels"
+            output = Path(temporary) / _LABELS
             _fetch_earlier(task, output)
         video = Path(task.folder) / task.name
         if is_remote(task.folder):
-            video = Path(temporary) / "input" / PurePosixPath(task.name).name
+            video = Path(temporary) / _INPUT / PurePosixPath(task.name).name
         result = runner.find_kept(video, output, source)
         if result is None:
             if is_remote(task.folder):
@@ -184,7 +191,9 @@ def annotate_one(task: AnnotationTask, progress: Progress = silent) -> dict[str,
             result = runner.run(video, output, progress, source=source)
         files = {kind: str(path) for kind, path in result.files.items()}
         if is_remote(task.output):
-            files = {kind: _upload(path, task, result.is_kept) for kind, path in result.files.items()}
+            if not result.is_kept:
+                _upload(result.files, task)
+            files = {kind: f"{task.output.rstrip('/')}/{path.name}" for kind, path in result.files.items()}
     return {
         "input": task.location,
         "instruments": list(result.labels.instruments),
@@ -192,6 +201,18 @@ def annotate_one(task: AnnotationTask, progress: Progress = silent) -> dict[str,
         "files": files,
         "kept": result.is_kept,
     }
+
+
+@contextmanager
+def _naming_the_urls(task: AnnotationTask, temporary: str) -> Iterator[None]:
+    """Errors about copies of this machine, which nobody else has ever seen, name what they are copies of."""
+    video = os.path.join(temporary, _INPUT, PurePosixPath(task.name).name)
+    try:
+        yield
+    except (MediaError, ParameterError) as error:
+        text = str(error).replace(shown(video), shown(task.location))
+        text = text.replace(os.path.join(temporary, _LABELS), shown(task.output.rstrip("/")))
+        raise type(error)(text) from error
 
 
 def _annotate_here(task: AnnotationTask, progress_of: Callable[[AnnotationTask], Progress]) -> dict[str, Any]:
@@ -204,18 +225,25 @@ def _fetch_earlier(task: AnnotationTask, folder: Path) -> None:
         return
     output = open_folder(task.output)
     folder.mkdir(parents=True)
-    for name in output.names():
+    for name in output.names(f"{task.stem}."):
         if name == f"{task.stem}.json":
             output.fetch(name, folder / name)
-        elif name.startswith(f"{task.stem}.") and "/" not in name:
+        elif "/" not in name:
             (folder / name).touch()
 
 
-def _upload(path: Path, task: AnnotationTask, is_kept: bool) -> str:
+def _upload(files: Mapping[str, Path], task: AnnotationTask) -> None:
+    """Puts new label files in the place of older ones.
+
+    The JSON file says how the others were made. Whenever this is stopped, none of them is older than it: all older ones
+    go before it comes, and it comes first, so that a run which goes on only adds those that are missing.
+    """
     folder = open_folder(task.output)
-    if not is_kept:
+    ordered = sorted(files.values(), key=lambda path: path != files.get("json"))
+    for path in reversed(ordered):
+        folder.delete(path.name)
+    for path in ordered:
         folder.publish(path, path.name)
-    return f"{folder.url}/{path.name}"
 
 
 @lru_cache(maxsize=1)

@@ -5,7 +5,6 @@ Nothing heavy is imported before a command has been chosen and its arguments par
 
 import functools
 import json
-import signal
 import sys
 import traceback
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from av_sep import __version__
+from av_sep.ending import exit_when_asked
 from av_sep.errors import MediaError
 from pipelines.cli_annotate import annotate
 from pipelines.cli_errors import OTHER_FAILURE, USER_MISTAKE, one_line, one_line_errors, prefixed
@@ -47,8 +47,9 @@ def run() -> None:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")
     # Being asked to end is no reason to leave half-written folders behind.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    main(prog_name="av-sep")
+    exit_when_asked()
+    # Commands tell their errors themselves; this is for what is printed before one begins.
+    one_line_errors(functools.partial(main, prog_name="av-sep"), debug="--debug" in sys.argv)
 
 
 @main.command(short_help="One stem per instrument from a performance.")
@@ -112,7 +113,7 @@ def models() -> None:
 
     for entry in available_models():
         mark = " (default)" if entry.name == DEFAULT_MODEL else ""
-        click.echo(f"{entry.name}{mark}: {entry.description}")
+        say(f"{entry.name}{mark}: {entry.description}")
 
 
 def _run_all(inputs, output_dir, make_runner, describe, *, quiet: bool, as_json: bool, debug: bool) -> None:

@@ -1,6 +1,7 @@
 """How the command line fails: one line and an exit code.
 
-Exit codes: 0 done, 2 something the user can mend (a file, an argument, a permission), 1 anything else, 130 interrupted.
+Exit codes: 0 done, 2 something the user can mend (a file, an argument, a permission), 1 anything else, 130 interrupted;
+143 and 129 asked to end, see `av_sep.ending`.
 """
 
 import sys

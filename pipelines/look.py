@@ -41,6 +41,7 @@ class Sighting:
         players: the players of the film, left to right.
         judged_times_seconds: of the frames that the detector looked at; all that were taken, unless near-identical
             ones were passed over.
+        damage: what is to be told of pictures that are damaged and were read all the same; else None.
     """
 
     labels: InstrumentLabels
@@ -50,6 +51,7 @@ class Sighting:
     size: tuple[int, int]
     players: tuple[SeenPlayer, ...] = ()
     judged_times_seconds: tuple[float, ...] = ()
+    damage: str | None = None
 
 
 @dataclass
@@ -150,6 +152,7 @@ class Looker:
             size=size,
             players=players,
             judged_times_seconds=tuple(judged_times),
+            damage=frames.damage,
         )
 
 

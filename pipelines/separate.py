@@ -26,6 +26,7 @@ from pipelines import manifest, report
 from pipelines.config import SeparateConfig
 from pipelines.joint.files import is_joint, load_separation_model
 from pipelines.look import Looker, Sighting
+from pipelines.plain_settings import plain_settings
 from pipelines.progress import Progress, silent
 from pipelines.rests import activity_from_sound, known_to_play, should_gate_rests
 from pipelines.staging import require_own, require_writable, staged_folder
@@ -58,7 +59,8 @@ class SeparationPlan:
         seconds: what each stage took, by name; stages to come are added.
         gain: by which the sound is heard louder, see `audio.level`; None where nobody has listened yet.
         activity: who of the labelled plays when; None where nobody listens for it, or has not yet.
-        remarks: what is odd about the sound, one line each; found while the stems are written.
+        remarks: what is odd about pictures and sound, one line each; that of the sound is found while the stems are
+            written.
     """
 
     info: MediaInfo
@@ -91,7 +93,7 @@ class SeparationRunner:
     """
 
     def __init__(self, config: SeparateConfig):
-        config = _plain(config)
+        config = plain_settings(config)
         if config.detector is None:
             config = replace(config, detector=config.model if is_joint(config.model) else "embedded")
         _validate(config)
@@ -127,7 +129,9 @@ class SeparationRunner:
         with open_audio(input_path) as reader:
             self._writer(directory, RESIDUAL, self.config.sample_rate_hz or reader.sample_rate_hz, reader)
         labels, sighting, gain = self._labels(input_path, info, progress)
-        return SeparationPlan(info, labels, sighting, directory, {"looking": time.perf_counter() - started}, gain)
+        remarks = [f"the pictures are {sighting.damage}"] if sighting and sighting.damage else []
+        seconds = {"looking": time.perf_counter() - started}
+        return SeparationPlan(info, labels, sighting, directory, seconds, gain, remarks=remarks)
 
     def run(self, input_path: str | Path, output_dir: str | Path, progress: Progress = silent) -> SeparationResult:
         """Separates one performance and writes its folder.
@@ -222,7 +226,7 @@ class SeparationRunner:
                 progress("separating", num_samples / rate, plan.info.duration_seconds)
             progress("separating", num_samples / rate, num_samples / rate)
             if reader.damage is not None:
-                plan.remarks.append(reader.damage)
+                plan.remarks.append(f"the sound is {reader.damage}")
         return {
             name: WrittenStem(writer.path, pictures[name], writer.num_clipped) for name, writer in writers.items()
         }
@@ -307,14 +311,6 @@ def _at_rate(reader: AudioReader, rate: int) -> Iterator[np.ndarray]:
     for block in reader.blocks():
         yield resampler.process(block)
     yield resampler.process(np.zeros((0, reader.num_channels), np.float32), last=True)
-
-
-def _plain(config: SeparateConfig) -> SeparateConfig:
-    """The same settings as text and plain numbers: manifests know no paths, and NumPy's short integers overflow."""
-    settings = vars(config).items()
-    paths = {name: os.fspath(value) for name, value in settings if isinstance(value, os.PathLike)}
-    numbers = {name: value.item() for name, value in settings if isinstance(value, np.generic)}
-    return replace(config, **paths, **numbers)
 
 
 def _validate(config: SeparateConfig) -> None:

@@ -119,19 +119,22 @@ def staged_folder(directory: Path, *, overwrite: bool) -> Iterator[Path]:
     """
     require_own(directory, overwrite=overwrite)
     staging = directory.with_name(f".{secrets.token_hex(8)}.part")
-    parent_is_new = not directory.parent.exists()
-    make_folder(directory.parent)
+    # The deepest first.
+    new_parents = [folder for folder in directory.parents if not os.path.lexists(folder)]
     try:
-        staging.mkdir()
-    except OSError as error:
-        raise _cannot_write_to(directory.parent, error) from error
-    try:
+        make_folder(directory.parent)
+        try:
+            staging.mkdir()
+        except OSError as error:
+            raise _cannot_write_to(directory.parent, error) from error
         yield staging
         _take_name(staging, directory, overwrite=overwrite)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-        if parent_is_new and not any(directory.parent.iterdir()):
-            directory.parent.rmdir()
+        for folder in new_parents:
+            # Refused by the system where the result is in it, or something else by now.
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def _take_name(staging: Path, directory: Path, *, overwrite: bool) -> None:

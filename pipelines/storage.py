@@ -6,10 +6,11 @@ Conventions:
 """
 
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Protocol
 
 from av_sep.errors import MediaError, ParameterError, shown
@@ -23,8 +24,14 @@ class Folder(Protocol):
 
     url: str
 
-    def names(self) -> dict[str, int]:
-        """Every file below the folder, name -> bytes; empty where the folder does not exist."""
+    def names(self, prefix: str = "") -> dict[str, int]:
+        """Every file below the folder whose name begins so, name -> bytes; empty where the folder does not exist."""
+
+    def states(self) -> dict[str, tuple[float, ...]]:
+        """Every file below the folder, name -> what is another where it was written again.
+
+        Bytes and, where the system tells it, the time of its last change in seconds since 1970.
+        """
 
     def read(self, name: str) -> bytes:
         """A small file's content."""
@@ -67,10 +74,23 @@ class LocalFolder:
         self.path = path
         self.url = str(path)
 
-    def names(self) -> dict[str, int]:
+    def names(self, prefix: str = "") -> dict[str, int]:
         """See `Folder.names`."""
-        files = (Path(folder, name) for folder, _, names in os.walk(self.path) for name in names)
-        return {file.relative_to(self.path).as_posix(): file.lstat().st_size for file in files}
+        return {name: status.st_size for name, status in self._statuses().items() if name.startswith(prefix)}
+
+    def states(self) -> dict[str, tuple[float, ...]]:
+        """See `Folder.states`."""
+        return {name: (status.st_size, status.st_mtime) for name, status in self._statuses().items()}
+
+    def _statuses(self) -> dict[str, os.stat_result]:
+        found = {}
+        for folder, _, names in os.walk(self.path, onerror=_refuse_unless_missing):
+            for file in (Path(folder, name) for name in names):
+                try:
+                    found[file.relative_to(self.path).as_posix()] = file.lstat()
+                except OSError as error:
+                    _refuse_unless_missing(error)
+        return found
 
     def read(self, name: str) -> bytes:
         """See `Folder.read`."""
@@ -93,6 +113,7 @@ class LocalFolder:
         """See `Folder.fetch`."""
         with _refusals(local_file):
             local_file.parent.mkdir(parents=True, exist_ok=True)
+        with _refusals(self.path / name):
             shutil.copyfile(self.path / name, local_file)
 
     def delete(self, name: str) -> None:
@@ -116,11 +137,21 @@ class RemoteFolder:
         self.url = url.rstrip("/")
         self._systems = _beam_filesystems(self.url)
 
-    def names(self) -> dict[str, int]:
-        """See `Folder.names`."""
+    def names(self, prefix: str = "") -> dict[str, int]:
+        """See `Folder.names`; object stores are asked for these alone."""
+        return {name: found.size_in_bytes for name, found in self._found(prefix).items()}
+
+    def states(self) -> dict[str, tuple[float, ...]]:
+        """See `Folder.states`; a filesystem that tells no time says 0."""
+        found = self._found()
+        return {name: (file.size_in_bytes, file.last_updated_in_seconds) for name, file in found.items()}
+
+    def _found(self, prefix: str = "") -> dict[str, Any]:
+        start = self._at(prefix)
         with _refusals(self.url):
-            (matched,) = self._systems.match([f"{self.url}/**"])
-        return {found.path[len(self.url) + 1 :]: found.size_in_bytes for found in matched.metadata_list}
+            # The rest is compared below: Beam's patterns cannot quote a name's own * ? [ without a warning.
+            (matched,) = self._systems.match([re.split(r"[*?\[]", start)[0] + "**"])
+        return {file.path[len(self.url) + 1 :]: file for file in matched.metadata_list if file.path.startswith(start)}
 
     def read(self, name: str) -> bytes:
         """See `Folder.read`."""
@@ -154,7 +185,7 @@ class RemoteFolder:
                 self._systems.delete([self._at(name)])
 
     def _at(self, name: str) -> str:
-        return f"{self.url}/{PurePosixPath(name)}"
+        return f"{self.url}/{name}"
 
     def _create(self, name: str) -> Any:
         # Beam compresses by the name's ending unless told otherwise.
@@ -191,6 +222,12 @@ def _beam_filesystems(url: str) -> Any:
             f" apache-beam[aws]). Received: {url}"
         ) from error
     return FileSystems
+
+
+def _refuse_unless_missing(error: OSError) -> None:
+    """What cannot be looked at is no empty folder; what others delete meanwhile is none of ours."""
+    if not isinstance(error, FileNotFoundError):
+        raise MediaError(f"Cannot use {shown(os.fsdecode(error.filename))}: {error.strerror}") from error
 
 
 @contextmanager

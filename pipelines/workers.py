@@ -7,26 +7,24 @@ through files where a runner has no other way.
 
 import json
 import logging
-import multiprocessing
 import os
-import signal
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 from av_sep.errors import MediaError, ParameterError
+from av_sep.processes import Function, run_in_processes
 from pipelines.error_lines import error_line, is_users
 from pipelines.quiet import collected_warnings, silence_native_libraries
 
 _log = logging.getLogger(__name__)
 
 LOCAL = "local"
-Function = Callable[[Any], Any]
+Call = tuple[Function, int, Any]
 Report = Callable[[int, int], None]
 
 
@@ -102,16 +100,19 @@ def run_everywhere(
     if workers.runner != LOCAL:
         outcomes = _through_beam(function, items, workers, exchange)
         report(len(items), len(items))
-    elif workers.num_processes == 1:
-        outcomes = _counted(map(_attempt, [(function, i, item) for i, item in enumerate(items)]), len(items), report)
     else:
-        outcomes = _counted(_in_processes(function, items, workers.num_processes), len(items), report)
+        calls = [(function, i, item) for i, item in enumerate(items)]
+        outcomes = []
+        with closing(_here(calls) if workers.num_processes == 1 else _in_processes(calls, workers)) as finished:
+            for outcome in finished:
+                outcomes.append(outcome)
+                report(len(outcomes), len(items))
     for warning in dict.fromkeys(warning for outcome in outcomes for warning in outcome.warnings):
         _log.warning("%s", warning)
     return sorted(outcomes, key=lambda outcome: outcome.index)
 
 
-def _attempt(call: tuple[Function, int, Any]) -> Outcome:
+def _attempt(call: Call) -> Outcome:
     function, index, item = call
     try:
         return Outcome(index, function(item))
@@ -120,59 +121,21 @@ def _attempt(call: tuple[Function, int, Any]) -> Outcome:
         return Outcome(index, None, error_line(error), is_users(error), "".join(traceback.format_exception(error)))
 
 
-def _counted(outcomes: Iterator[Outcome], total: int, report: Report) -> list[Outcome]:
-    finished = []
-    for outcome in outcomes:
-        finished.append(outcome)
-        report(len(finished), total)
-    return finished
+def _here(calls: Sequence[Call]) -> Generator[Outcome, None, None]:
+    yield from map(_attempt, calls)
 
 
-def _in_processes(function: Function, items: Sequence[Any], num_processes: int) -> Iterator[Outcome]:
+def _in_processes(calls: Sequence[Call], workers: Workers) -> Generator[Outcome, None, None]:
     """Outcomes as they come; a worker that is killed ends the run, because nobody knows what it left behind."""
-    # Forking a process in which TensorFlow runs threads may hang the child.
-    context = multiprocessing.get_context("spawn")
-    num_workers = min(num_processes, max(1, len(items)))
-    executor = ProcessPoolExecutor(num_workers, context, _begin_worker)
+    begin = silence_native_libraries
     try:
-        calls = [(function, i, item) for i, item in enumerate(items)]
-        pending: set[Future] = {executor.submit(_attempt_in_worker, call) for call in calls}
-        while pending:
-            finished, pending = wait(pending, return_when=FIRST_COMPLETED)
-            yield from (future.result() for future in finished)
+        with closing(run_in_processes(_attempt_elsewhere, calls, workers.num_processes, begin)) as finished:
+            yield from (outcome for _, outcome in finished)
     except BrokenProcessPool as error:
         raise MediaError("A worker process was killed (out of memory?); run again with fewer --processes") from error
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)
 
 
-_ASKED_TO_END = (signal.SIGTERM, signal.SIGINT)
-
-
-def _begin_worker() -> None:
-    silence_native_libraries()
-    # A supervisor or a terminal (Ctrl-C) asks every process of a group to end. By its default action SIGTERM would
-    # leave half-written files behind; after a KeyboardInterrupt the executor would begin with the next item.
-    for number in _ASKED_TO_END:
-        signal.signal(number, _end)
-
-
-def _end(number: int, frame: FrameType | None) -> NoReturn:
-    # The executor asks again, by SIGTERM, as soon as another worker has ended; that must not cut the cleaning up short.
-    for other in _ASKED_TO_END:
-        signal.signal(other, signal.SIG_IGN)
-    raise SystemExit(128 + number)
-
-
-def _attempt_in_worker(call: tuple[Function, int, Any]) -> Outcome:
-    try:
-        return _attempt_elsewhere(call)
-    except SystemExit as request:
-        # The item has cleaned up after itself. The executor would take this for a result, and go on to the next item.
-        os._exit(request.code if isinstance(request.code, int) else 1)
-
-
-def _attempt_elsewhere(call: tuple[Function, int, Any]) -> Outcome:
+def _attempt_elsewhere(call: Call) -> Outcome:
     """An outcome that brings its warnings along: what a worker prints goes nowhere, or to another machine's log."""
     with collected_warnings() as warnings:
         outcome = _attempt(call)
@@ -208,7 +171,7 @@ def _through_beam(
         return _collect(prefix, len(items))
 
 
-def _attempt_as_json(call: tuple[Function, int, Any]) -> str:
+def _attempt_as_json(call: Call) -> str:
     return json.dumps(asdict(_attempt_elsewhere(call)))
 
 

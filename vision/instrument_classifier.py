@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 OTHER = "other"
 BATCH_SIZE = 32
+# Close to one another: on a CPU a few black views soon cost more than compiling once would have.
+BATCH_SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, BATCH_SIZE)
 HEAD_PATH = Path(__file__).parent / "weights" / "instrument_head.npz"
 
 
@@ -129,7 +131,21 @@ class InstrumentClassifier:
         if self._model is None:
             self._model = fold_normalisations(build_instrument_classifier(self._weights))
         batches = [
-            np.asarray(self._model.predict_on_batch(scale_pictures(views[start : start + BATCH_SIZE])))
+            np.asarray(self._model.predict_on_batch(scale_pictures(_filled_up(views[start : start + BATCH_SIZE]))))
             for start in range(0, len(views), BATCH_SIZE)
         ]
-        return np.concatenate(batches) if batches else np.zeros((0, num_classes), np.float32)
+        return np.concatenate(batches)[: len(views)] if batches else np.zeros((0, num_classes), np.float32)
+
+
+def _filled_up(views: np.ndarray) -> np.ndarray:
+    """Under JAX, views and then black ones up to the next of `BATCH_SIZES`.
+
+    JAX compiles for every number of views, and frames have many numbers of them; TensorFlow compiles for any, so that
+    there they would only cost time.
+    """
+    import keras
+
+    if keras.backend.backend() != "jax":
+        return views
+    num_more = next(size for size in BATCH_SIZES if size >= len(views)) - len(views)
+    return np.pad(views, ((0, num_more), (0, 0), (0, 0), (0, 0)))

@@ -13,6 +13,7 @@ import numpy as np
 
 from av_sep.errors import ParameterError
 from av_sep.types import Detection
+from vision.instrument_classifier import OTHER
 from vision.players import check_picture
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -20,8 +21,8 @@ SHEET_BACKGROUND = 24  # grey level between the cells
 
 
 def instrument_color(instrument: str) -> tuple[int, int, int]:
-    """A colour for each instrument name, the same in every run; grey for "other"."""
-    if instrument == "other":
+    """A colour for each instrument name, the same in every run; grey for `OTHER`."""
+    if instrument == OTHER:
         return (150, 150, 150)
     hue = (zlib.crc32(instrument.encode()) % 997) / 997
     red, green, blue = colorsys.hsv_to_rgb(hue, 0.75, 0.95)

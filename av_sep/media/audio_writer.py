@@ -8,13 +8,14 @@ import os
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol
 
 import ffmpeg
 import numpy as np
 
-from av_sep.errors import MediaError, ParameterError, shown
-from av_sep.media.ffmpeg import FfmpegProcess, file_url
+from av_sep.errors import MediaError, ParameterError
+from av_sep.media.encoder_pipe import EncoderPipe
+from av_sep.media.ffmpeg import file_url
 from av_sep.media.files import cannot_write, replace_when_complete
 from av_sep.media.wav import WavFile
 
@@ -132,7 +133,7 @@ class AudioWriter:
         if self.file_format == "wav":
             assert self.bit_depth is not None
             return WavFile(temporary, self.sample_rate_hz, self.num_channels, self.bit_depth)
-        return _EncoderPipe(self, temporary)
+        return EncoderPipe(_encoding(self, temporary), self.path)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -141,42 +142,16 @@ class AudioWriter:
         self._stack.__exit__(kind, error, trace)
 
 
-class _EncoderPipe:
-    """FLAC or MP3 through ffmpeg, which is told the finished samples and only packs them."""
-
-    def __init__(self, writer: AudioWriter, temporary: Path):
-        self._path = writer.path
-        raw_format = {16: "s16le", 24: "s24le", None: "f32le"}[writer.bit_depth]
-        samples = ffmpeg.input("pipe:", format=raw_format, ar=writer.sample_rate_hz, ac=writer.num_channels)
-        options: dict[str, dict[str, object]] = {
-            # Left to itself, the encoder takes a very short first block for its block size, and FLAC has a least one.
-            "flac": {"acodec": "flac", "sample_fmt": "s16" if writer.bit_depth == 16 else "s32", "frame_size": 4096},
-            "mp3": {"acodec": "libmp3lame", "q:a": 0},
-        }
-        output = samples.output(file_url(temporary), format=writer.file_format, **options[writer.file_format])
-        self._process = FfmpegProcess(output, writes=True)
-
-    def write(self, data: bytes) -> None:
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(data)
-        except BrokenPipeError:
-            raise self._failed() from None
-
-    def __enter__(self) -> "_EncoderPipe":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with self._process:
-            # Complaints count as failure: some versions end with status 0 although the disk was full.
-            if kind is None and (self._process.wait() != 0 or self._process.messages):
-                raise self._failed()
-
-    def _failed(self) -> MediaError:
-        self._process.wait()
-        return MediaError(f"Cannot write {shown(self._path)}: {self._process.reason}")
+def _encoding(writer: AudioWriter, temporary: Path) -> Any:
+    """ffmpeg-python's output node for FLAC or MP3; it is told the finished samples and only packs them."""
+    raw_format = {16: "s16le", 24: "s24le", None: "f32le"}[writer.bit_depth]
+    samples = ffmpeg.input("pipe:", format=raw_format, ar=writer.sample_rate_hz, ac=writer.num_channels)
+    options: dict[str, dict[str, object]] = {
+        # Left to itself, the encoder takes a very short first block for its block size, and FLAC has a least one.
+        "flac": {"acodec": "flac", "sample_fmt": "s16" if writer.bit_depth == 16 else "s32", "frame_size": 4096},
+        "mp3": {"acodec": "libmp3lame", "q:a": 0},
+    }
+    return samples.output(file_url(temporary), format=writer.file_format, **options[writer.file_format])
 
 
 def _quantize(block: np.ndarray, bit_depth: int) -> bytes:

@@ -13,9 +13,10 @@ from av_sep.media.probe import MediaHeaders
 
 _log = logging.getLogger(__name__)
 
-# Headers are a little off in healthy files: the longest stream counts, encoders pad, durations are rounded.
-_TOLERANCE_FRACTION = 0.05
+# Headers are a little off in healthy files: the longest stream counts, encoders pad, durations are rounded. What is
+# missing beyond that is told, and more than this part of the file is no longer taken for a recording of that length.
 _TOLERANCE_SECONDS = 1.0
+_TOLERANCE_FRACTION = 0.05
 # ffmpeg's framecrc listing: the streams, and then "stream, dts, pts, duration, size, ..." for each packet.
 _TIME_BASE = re.compile(rb"#tb (\d+): (\d+)/(\d+)")
 _PACKET = re.compile(rb"(\d+), *(-?\d+), *(-?\d+), *(\d+),")
@@ -26,8 +27,8 @@ def require_whole(headers: MediaHeaders, what: str, read_seconds: float, process
 
     Sound may rightly end before the pictures do, and the other way round, but a file that was cut off ends early in all
     its streams. So a stream that ends early passes only if ffmpeg had nothing to complain about and the file's packets
-    go on to the promised end. Complaints about a file that reaches its end (damage in the middle) are logged and
-    returned.
+    go on to the promised end. Damage that costs little is logged and returned: complaints about a file that reaches its
+    end, and an end that lacks a second or more.
 
     Args:
         headers: what was promised.
@@ -47,10 +48,9 @@ def require_whole(headers: MediaHeaders, what: str, read_seconds: float, process
     promised_seconds = max(header_seconds, read_seconds * headers.promised_bytes_ratio)
     end_seconds = promised_seconds - max(_TOLERANCE_SECONDS, _TOLERANCE_FRACTION * promised_seconds)
     if status == 0 and read_seconds >= end_seconds:
-        if not process.messages:
-            return None
-        damage = f"damaged in places, read all the same ({process.reason})"
-        _log.warning("%s is %s", shown(headers.info.path), damage)
+        damage = _describe_damage(headers, promised_seconds, read_seconds, process)
+        if damage is not None:
+            _log.warning("%s is %s", shown(headers.info.path), damage)
         return damage
     if status == 0 and not process.messages and _packets_end_seconds(headers) >= end_seconds:
         return None
@@ -60,6 +60,17 @@ def require_whole(headers: MediaHeaders, what: str, read_seconds: float, process
         f"The file is damaged or cut off: only {read_seconds:.1f}{promise} seconds of its {what} could be read{detail}."
         f" Received: {shown(headers.info.path)}"
     )
+
+
+def _describe_damage(
+    headers: MediaHeaders, promised_seconds: float, read_seconds: float, process: FfmpegProcess
+) -> str | None:
+    detail = f" ({process.reason})" if process.messages else ""
+    if read_seconds < promised_seconds - _TOLERANCE_SECONDS:
+        missing_seconds = promised_seconds - max(read_seconds, _packets_end_seconds(headers))
+        if missing_seconds > _TOLERANCE_SECONDS:
+            return f"cut off {missing_seconds:.1f} s before the promised end, read all the same{detail}"
+    return f"damaged in places, read all the same{detail}" if detail else None
 
 
 def require_decoder(headers: MediaHeaders, what: str, process: FfmpegProcess) -> None:

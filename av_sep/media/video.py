@@ -19,9 +19,34 @@ _MOST_PER_SECOND = 10**6
 _SCALE_FLAGS = "bicubic+accurate_rnd+full_chroma_int"
 
 
+class VideoFrames(Iterator[VideoFrame]):
+    """Pictures of a video one by one, decoded as they are asked for. See `video_frames`.
+
+    Attributes:
+        damage: what is to be told of a file that is damaged and was read to its end all the same; else None.
+    """
+
+    def __init__(self, frames: Generator[VideoFrame, None, str | None]):
+        """Take the frames from a generator that returns the damage."""
+        self.damage: str | None = None
+        self._frames = frames
+
+    def __next__(self) -> VideoFrame:
+        try:
+            return next(self._frames)
+        except StopIteration as end:
+            # Asked once more, a generator that has ended returns nothing.
+            self.damage = end.value or self.damage
+            raise
+
+    def close(self) -> None:
+        """End decoding. May be called twice."""
+        self._frames.close()
+
+
 def video_frames(
     path: str | os.PathLike[str], *, frames_per_second: float = 1.0, max_height: int | None = None
-) -> Generator[VideoFrame, None, None]:
+) -> VideoFrames:
     """Pictures of the first video stream, as they would be seen on a screen at the instants 0, 1/fps, 2/fps, ...
 
     Frame k shows what is on display at k / frames_per_second seconds from the start of the file: the last picture
@@ -35,7 +60,8 @@ def video_frames(
         max_height: pictures higher than this are scaled down to it, with their aspect kept.
 
     Returns:
-        An iterator of uint8 RGB `[height, width, 3]` pictures with their times, rotation metadata applied.
+        An iterator of uint8 RGB `[height, width, 3]` pictures with their times, rotation metadata applied; close it
+        where it is not run through.
 
     Raises:
         MediaError: for a file that cannot be opened or has no video; while iterating, for one that is damaged or cut
@@ -46,7 +72,7 @@ def video_frames(
         raise ParameterError(f"Expected max_height of at least 1. Received: {max_height}")
     headers = read_headers(path)
     require_pictures(headers.info)
-    return _stream(headers, rate, *_picture_size(with_size_shown(headers.info), max_height))
+    return VideoFrames(_stream(headers, rate, *_picture_size(with_size_shown(headers.info), max_height)))
 
 
 def frame_rate(frames_per_second: float) -> Fraction:
@@ -83,7 +109,9 @@ def _pictures(info: MediaInfo, rate: Fraction, width: int, height: int) -> Any:
     return with_common_start(output, source, "a") if info.has_audio else output
 
 
-def _stream(headers: MediaHeaders, rate: Fraction, width: int, height: int) -> Generator[VideoFrame, None, None]:
+def _stream(
+    headers: MediaHeaders, rate: Fraction, width: int, height: int
+) -> Generator[VideoFrame, None, str | None]:
     num_frames = 0
     with FfmpegProcess(_pictures(headers.info, rate, width, height)) as process:
         for data in _until_the_end(headers, rate, _contents(process, width * height * 3)):
@@ -91,7 +119,7 @@ def _stream(headers: MediaHeaders, rate: Fraction, width: int, height: int) -> G
             picture = np.frombuffer(data, np.uint8).reshape(height, width, 3).copy()
             yield VideoFrame(float(num_frames / rate), picture)
             num_frames += 1
-        require_whole(headers, "pictures", float(num_frames / rate), process)
+        return require_whole(headers, "pictures", float(num_frames / rate), process)
 
 
 def _contents(process: FfmpegProcess, num_bytes: int) -> Iterator[bytes]:

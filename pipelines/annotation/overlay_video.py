@@ -13,9 +13,9 @@ from pathlib import Path
 import ffmpeg
 import numpy as np
 
-from av_sep.errors import MediaError, shown
 from av_sep.media import video_frames
-from av_sep.media.ffmpeg import FfmpegProcess, file_url
+from av_sep.media.encoder_pipe import EncoderPipe
+from av_sep.media.ffmpeg import file_url
 from av_sep.media.video import frame_rate
 from av_sep.types import Detection, SeenPlayer
 from pipelines.annotation.content import Annotation
@@ -29,13 +29,16 @@ _ENCODING = {
 }  # fmt: skip
 
 
-def write_overlay_video(path: Path, annotation: Annotation, progress: Progress) -> None:
+def write_overlay_video(
+    path: Path, annotation: Annotation, progress: Progress, *, named: Path | None = None
+) -> None:
     """Writes the film as mp4, at the rate of the frames taken, without sound.
 
     Args:
         path: the place.
         annotation: what was seen; its `info.path` is read again.
         progress: told the time reached after every picture.
+        named: what errors call the film, where `path` is but a temporary name.
 
     Raises:
         MediaError: for a video that cannot be read, or where ffmpeg cannot write the film.
@@ -48,16 +51,9 @@ def write_overlay_video(path: Path, annotation: Annotation, progress: Progress) 
     # 4:2:0 has no odd sizes.
     padded = source.filter("pad", "ceil(iw/2)*2", "ceil(ih/2)*2")
     output = padded.output(file_url(path), format="mp4", **_ENCODING)
-    with FfmpegProcess(output, writes=True) as process:
-        assert process.stdin is not None
-        try:
-            for picture in _drawn_pictures(annotation, progress):
-                process.stdin.write(picture.tobytes())
-        except BrokenPipeError:
-            process.wait()
-            raise MediaError(f"Cannot write {shown(path)}: {process.reason}") from None
-        if process.wait() != 0:
-            raise MediaError(f"Cannot write {shown(path)}: {process.reason}")
+    with EncoderPipe(output, named or path) as pipe:
+        for picture in _drawn_pictures(annotation, progress):
+            pipe.write(picture.tobytes())
 
 
 def _drawn_pictures(annotation: Annotation, progress: Progress) -> Iterator[np.ndarray]:

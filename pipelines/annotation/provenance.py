@@ -5,7 +5,8 @@ kept where all of that is equal and none is missing. What was made otherwise is 
 """
 
 import json
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from av_sep import __version__
 from av_sep.errors import ParameterError, shown
 from pipelines.config import AnnotateConfig
-from pipelines.detector_files import detector_files
+from pipelines.detector_files import detector_states, file_state
 
 SCHEMA_VERSION = 2
 _WAY_OUT = "add --overwrite to replace it"
@@ -36,7 +37,7 @@ class VideoSource:
     @classmethod
     def of_file(cls, path: Path) -> "VideoSource":
         """A local file; one that cannot be opened has neither size nor time."""
-        return cls(str(path), *_state(path))
+        return cls(str(path), *file_state(path))
 
 
 def describe_making(config: AnnotateConfig, threshold: float, source: VideoSource) -> dict[str, Any]:
@@ -53,7 +54,7 @@ def describe_making(config: AnnotateConfig, threshold: float, source: VideoSourc
         "input_file": {"num_bytes": source.num_bytes, "modified_seconds": source.modified_seconds},
         "settings": {
             "detector": config.detector,
-            "detector_files": _states(detector_files(config.detector)),
+            "detector_files": detector_states(config.detector),
             "threshold": threshold,
             "frames_per_second": config.frames_per_second,
             "labels": config.labels,
@@ -74,7 +75,8 @@ def find_kept(files: Mapping[str, Path], made: Mapping[str, Any]) -> dict[str, A
         ParameterError: where there are files that were made otherwise, or that a person has corrected and whose
             companions are missing.
     """
-    existing = [path for path in files.values() if path.exists()]
+    # Unlike `Path.exists` this raises nothing for a place out of reach.
+    existing = [path for path in files.values() if os.path.exists(path)]
     if not existing:
         return None
     content = _read(files["json"]) if "json" in files else None
@@ -88,7 +90,7 @@ def find_kept(files: Mapping[str, Path], made: Mapping[str, Any]) -> dict[str, A
             f"The output exists already and was made otherwise ({', '.join(differences)}); {_WAY_OUT}."
             f" Received: {shown(files['json'])}"
         )
-    if all(path.exists() for path in files.values()):
+    if len(existing) == len(files):
         return content
     if content.get("checked") or content.get("origin") == "corrected":
         raise ParameterError(
@@ -126,15 +128,3 @@ def _read(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None
-
-
-def _states(paths: Iterable[Path]) -> list[dict[str, Any]]:
-    return [dict(zip(("name", "num_bytes", "modified_seconds"), (path.name, *_state(path)))) for path in paths]
-
-
-def _state(path: Path) -> tuple[int | None, float | None]:
-    try:
-        status = path.stat()
-    except OSError:
-        return None, None
-    return status.st_size, round(status.st_mtime, 3)

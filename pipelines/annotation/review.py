@@ -7,8 +7,10 @@ until their video is chosen, so a page of many videos opens at once.
 
 import base64
 import html
+import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import os
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -53,8 +55,17 @@ def page_names(num_videos: int) -> list[str]:
     return ["review.html" if page == 1 else f"review-{page}.html" for page in range(1, num_pages + 1)]
 
 
+def left_over(names: Container[str], num_pages: int) -> list[str]:
+    """Those names in a folder that are pages of an earlier run, which had more of them than this one, last page first.
+
+    Only what follows this run's pages without a gap: another file may be called `review-7.html`.
+    """
+    later = (f"review-{page}.html" for page in itertools.count(num_pages + 1))
+    return [*itertools.takewhile(names.__contains__, later)][::-1]
+
+
 def write_pages(folder: Path, stems: Sequence[str], read: Reader) -> list[Path]:
-    """Writes the pages of a run.
+    """Writes the pages of a run; those that an earlier, larger run left behind them go.
 
     Args:
         folder: where they go.
@@ -77,6 +88,8 @@ def write_pages(folder: Path, stems: Sequence[str], read: Reader) -> list[Path]:
                 file.write(head)
                 file.writelines(_data(stems[first : first + VIDEOS_PER_PAGE], read))
                 file.write(tail)
+    for name in left_over(os.listdir(folder), len(names)):
+        (folder / name).unlink(missing_ok=True)
     return [folder / name for name in names]
 
 

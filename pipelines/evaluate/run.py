@@ -19,6 +19,7 @@ from pipelines.evaluate.systems import ALWAYS
 from pipelines.evaluate.tables import SystemInfo
 from pipelines.evaluate.track_work import evaluate_track
 from pipelines.evaluate.units import WORK
+from pipelines.error_lines import WorkFailed
 from pipelines.joint.files import require_detector
 from pipelines.look import Looker
 from pipelines.manifest import versions
@@ -186,6 +187,5 @@ def _is_own(folder: Path) -> bool:
 def _failure(outcomes: Sequence[Outcome], problems: Sequence[str]) -> Exception:
     rest = f" (and {len(problems) - _MOST_ERRORS} more)" if len(problems) > _MOST_ERRORS else ""
     text = f"No track could be scored: {'; '.join(problems[:_MOST_ERRORS])}{rest}"
-    if all(outcome.is_users for outcome in outcomes):
-        return MediaError(text)
-    return RuntimeError(text + "".join(outcome.details or "" for outcome in outcomes[:1]))
+    unexpected = [outcome for outcome in outcomes if not outcome.is_users]
+    return WorkFailed(text, str(unexpected[0].details)) if unexpected else MediaError(text)

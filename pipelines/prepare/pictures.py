@@ -16,8 +16,10 @@ from av_sep.datasets.track import Track
 from av_sep.errors import ParameterError
 from av_sep.media import probe, video_frames
 from av_sep.types import Detection, VideoFrame
+from pipelines.detector_files import detector_states
 from vision.detector import InstrumentDetector, create_detector
 
+KNOWN = "known"  # a detector's name for the dataset's own boxes
 _JPEG_QUALITY = 90
 _MOST_FRAMES_PER_SECOND = 60
 
@@ -35,7 +37,7 @@ class PictureConfig:
 
     frames_per_second: float = 1.0
     max_height: int = 360
-    detector: str | None = "known"
+    detector: str | None = KNOWN
 
     def __post_init__(self) -> None:
         if not 0 < self.frames_per_second <= _MOST_FRAMES_PER_SECOND:
@@ -43,7 +45,7 @@ class PictureConfig:
             raise ParameterError(f"{expected}. Received: {self.frames_per_second}")
         if self.max_height < 1:
             raise ParameterError(f"Expected a height of at least one pixel. Received: {self.max_height}")
-        if self.detector not in (None, "known"):
+        if self.detector not in (None, KNOWN):
             create_detector(self.detector)
 
 
@@ -65,18 +67,19 @@ def track_pictures(track: Track, config: PictureConfig) -> Iterator[RecordPictur
 def _seen(
     track: Track, frames: Iterator[VideoFrame], config: PictureConfig
 ) -> Iterator[tuple[VideoFrame, list[dict[str, Any]]]]:
-    if config.detector in (None, "known"):
+    if config.detector in (None, KNOWN):
         known = KnownBoxes(track) if config.detector and track.boxes else None
         for frame in frames:
             yield frame, known.at(frame) if known else []
     else:
-        for frame, found in _detector(str(config.detector)).iter_detections(frames):
+        name = str(config.detector)
+        for frame, found in _detector(name, json.dumps(detector_states(name))).iter_detections(frames):
             yield frame, [_described(detection) for detection in found]
 
 
 @lru_cache(maxsize=1)
-def _detector(name: str) -> InstrumentDetector:
-    """Loaded once in each process."""
+def _detector(name: str, states: str) -> InstrumentDetector:
+    """Loaded once in each process, and again where its files have changed."""
     return create_detector(name)
 
 

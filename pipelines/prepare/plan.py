@@ -14,7 +14,9 @@ from av_sep.datasets.splits import describe_split
 from av_sep.datasets.track import Dataset, Track
 from av_sep.errors import MediaError, ParameterError
 from av_sep.instruments import Taxonomy
+from pipelines.detector_files import detector_states
 from pipelines.prepare.config import PrepareConfig
+from pipelines.prepare.pictures import KNOWN
 from pipelines.prepare.shards import ShardTask, Source
 from pipelines.prepare.source import FileState
 
@@ -33,7 +35,8 @@ class Plan:
         splits: names of all splits of the dataset.
         unsolved: problems because of which a run would refuse.
         header: what the manifest says before any shard is made: dataset, settings, versions, what is left out.
-        fingerprint: of settings and states of the source files; a run may go on only where it is the same.
+        fingerprint: of settings and states of the source files and of the detector's; a run may go on only where it is
+            the same.
     """
 
     tasks: tuple[ShardTask, ...]
@@ -89,7 +92,7 @@ def make_plan(dataset: Dataset, config: PrepareConfig, source: Source, state_of:
         "remarks": [*dataset.remarks, *_empty_sides(split, sides)],
         "left_out": left_out,
     }
-    fingerprint = _fingerprint(header, tasks, source, state_of)
+    fingerprint = _fingerprint(header, tasks, source, state_of, _detector_states(config))
     unsolved = tuple(unsolved_problems(dataset, config))
     description = describe_split(dataset, split)
     return Plan(tasks, spec, split, description, tuple(dataset.splits), unsolved, header, fingerprint)
@@ -167,14 +170,23 @@ def _settings(config: PrepareConfig) -> dict[str, Any]:
     return settings
 
 
+def _detector_states(config: PrepareConfig) -> list[dict[str, Any]]:
+    """Of what looks at the pictures, where anything does: its name says nothing of what is in its files."""
+    name = config.pictures.detector if config.pictures else None
+    return [] if name in (None, KNOWN) else detector_states(str(name))
+
+
 def _fingerprint(
-    header: Mapping[str, Any], tasks: Sequence[ShardTask], source: Source, state_of: FileState
-) -> str:
+    header: Mapping[str, Any], tasks: Sequence[ShardTask], source: Source, state_of: FileState,
+    detector: Sequence[Mapping[str, Any]],
+) -> str:  # fmt: skip
     tracks = [track for task in tasks for track in task.tracks]
     # The root stays out: a dataset may be moved.
     files = [(path.relative_to(source.root).as_posix(), state_of(path)) for track in tracks for path in track.files]
     # Instruments need not be in the files' names: a dataset's own words about itself may be corrected.
     parts = [(track.name, [part.instrument for part in track.parts]) for track in tracks]
     shards = [(task.name, [track.name for track in task.tracks]) for task in tasks]
-    content = {"header": header, "shards": shards, "parts": parts, "files": files}
+    content: dict[str, Any] = {"header": header, "shards": shards, "parts": parts, "files": files}
+    if detector:
+        content["detector"] = detector
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode("utf-8", "surrogateescape")).hexdigest()

@@ -9,6 +9,7 @@ from typing import Any
 
 from av_sep.datasets.track import SPLITS, is_about
 from av_sep.errors import MediaError, ParameterError
+from pipelines.error_lines import WorkFailed
 from pipelines.workers import Outcome, Workers, run_everywhere
 from pipelines.prepare.config import PrepareConfig
 from pipelines.prepare.plan import MADE_BY, Plan, make_plan, require_usable
@@ -166,7 +167,10 @@ def _differences(recorded: Mapping[str, Any], header: Mapping[str, Any]) -> str:
     others = [name for name in ("dataset", "split", "av_sep_version") if recorded.get(name) != wanted[name]]
     if others or settings:
         return f"settings: {', '.join([*others, *settings])}"
-    return "files: names, instruments, sizes or times of change differ (cp -a copies a dataset with its times)"
+    return (
+        "files: names, instruments, sizes or times of change differ, the dataset's or the detector's (cp -a copies a"
+        " dataset with its times)"
+    )
 
 
 def _require_whole(manifest: Mapping[str, Any], present: Mapping[str, int]) -> None:
@@ -197,18 +201,19 @@ def _make(
 
 
 def _require_success(outcomes: Sequence[Outcome], tasks: Sequence[ShardTask]) -> None:
-    failures = [outcome for outcome in outcomes if outcome.error]
+    # Ours first: it is the one that must be among those that are shown.
+    failures = sorted((outcome for outcome in outcomes if outcome.error), key=lambda outcome: outcome.is_users)
     if not failures:
         return
-    if not all(failure.is_users for failure in failures):
-        raise RuntimeError(next(failure.details for failure in failures if not failure.is_users))
     errors = "; ".join(str(failure.error) for failure in failures[:_MOST_ERRORS])
     more = f"; and {len(failures) - _MOST_ERRORS} more" if len(failures) > _MOST_ERRORS else ""
     kept = f"{len(outcomes) - len(failures)} of {len(outcomes)} shards were made and stay"
     names = {track.name for task in tasks for track in task.tracks}
     about_tracks = any(is_about(str(failure.error), name) for failure in failures for name in names)
     hint = "mend it and run again, or begin anew with --leave-out TRACK --overwrite" if about_tracks else "run again"
-    raise MediaError(f"{errors}{more} ({kept}; {hint})")
+    text = f"{errors}{more} ({kept}; {hint})"
+    unexpected = [failure for failure in failures if not failure.is_users]
+    raise WorkFailed(text, str(unexpected[0].details)) if unexpected else MediaError(text)
 
 
 def _complete(target: Folder, plan: Plan) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Opening a dataset wherever it is: a local folder as it stands, a remote one by its file names alone."""
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -15,7 +15,7 @@ from pipelines.storage import is_remote, open_folder
 _DESCRIPTIONS = {".json", ".yaml", ".yml"}
 
 # What is compared to see whether a file below the source's root has changed.
-FileState = Callable[[Path], tuple[int, ...]]
+FileState = Callable[[Path], tuple[float, ...]]
 
 
 @contextmanager
@@ -37,14 +37,14 @@ def open_source(name: str, location: str, **options) -> Iterator[tuple[Dataset, 
         root = Path(location)
         yield open_dataset(name, root, **options), Source(root), local_state
         return
-    sizes = open_folder(location).names()
-    if not sizes:
+    states = open_folder(location).states()
+    if not states:
         raise MediaError(f"Expected a dataset, but this folder is empty or not there. Received: {location}")
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary) / (PurePosixPath(location).name or name)
-        _mirror(location, sizes, root)
+        _mirror(location, states, root)
         source = Source(root, location)
-        yield open_dataset(name, root, **options), source, lambda path: (sizes[path.relative_to(root).as_posix()],)
+        yield open_dataset(name, root, **options), source, lambda path: states[path.relative_to(root).as_posix()]
 
 
 def local_state(path: Path) -> tuple[int, int]:
@@ -60,9 +60,9 @@ def local_state(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _mirror(location: str, sizes: dict[str, int], root: Path) -> None:
+def _mirror(location: str, names: Iterable[str], root: Path) -> None:
     folder = open_folder(location)
-    for name in sizes:
+    for name in names:
         if PurePosixPath(name).suffix.lower() in _DESCRIPTIONS:
             folder.fetch(name, root / name)
         else:

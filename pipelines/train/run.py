@@ -14,6 +14,7 @@ from pipelines.distribution import PRECISIONS, Devices, keras_as_before, open_de
 from pipelines.networks import build_network, objectives
 from pipelines.progress import Progress, silent
 from pipelines.train.callbacks import is_exhausted, make_callbacks
+from pipelines.train.data_digest import data_digest
 from pipelines.train.optimizers import make_optimizer
 from pipelines.train.run_folder import RunFolder
 from pipelines.train.settings import require_settings
@@ -42,8 +43,8 @@ def train(
 ) -> TrainingRun:  # fmt: skip
     """Trains a network, or goes on where a run in the same folder stopped.
 
-    Every batch and every weight follows from the settings, so a run that was killed and started again ends where an
-    undisturbed one does (on the same machine; sums are taken in other orders elsewhere).
+    Every batch and every weight follows from settings and data, so a run that was killed and started again ends where
+    an undisturbed one does (on the same machine; sums are taken in other orders elsewhere).
 
     Args:
         config: the run's settings.
@@ -55,7 +56,8 @@ def train(
         progress: told the steps made, as `progress("training", done, total)`.
 
     Raises:
-        ParameterError: for settings, data and devices that do not fit together, and when the loss is not a number.
+        ParameterError: for settings, data and devices that do not fit together, for a run that was begun with others,
+            and when the loss is not a number.
         MediaError: for data or a folder that cannot be read or written.
     """
     data, output = os.fspath(data), os.fspath(output)
@@ -72,13 +74,14 @@ def train(
         network = build_network(config.network, config.model)
     feed = _feed_for(config, data, network)
     folder = RunFolder(output)
-    folder.require_free_for(config)
+    digest = data_digest(data)
+    folder.require_free_for(config, digest)
     with devices.scope():
         model = folder.load_model("last.keras") if folder.has("last.keras") else _begun(network, config)
     if not _is_finished(model, config, folder):
         validation = feed.validation()
         # Not before the settings have built everything: a corrected command must find the folder free.
-        folder.claim(config)
+        folder.claim(config, digest)
         _fit(model, config, feed, validation, folder, progress)
     return TrainingRun(folder.path("best.keras"), folder.history(), devices)
 

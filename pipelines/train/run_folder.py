@@ -1,6 +1,7 @@
 """The folder of a training run, local or anything that TensorFlow's file system reaches (gs://; never run there).
 
-    config.json     resolved settings; a run goes on only with the same
+    config.json     resolved settings, and under "data_digest" what tells the data from others; a run goes on only
+                    with the same
     last.keras      weights and optimizer after the last epoch, for going on
     best.keras      averaged weights of the epoch with the lowest validation loss; a model like any other
     history.csv     one row per epoch
@@ -28,6 +29,7 @@ from pipelines.config import TrainConfig
 from pipelines.train.files import files_at
 
 CONFIG_MEMBER = "train_config.json"
+DATA_DIGEST = "data_digest"
 
 
 class RunFolder:
@@ -50,8 +52,13 @@ class RunFolder:
         with _refusals("read", self.path(name)):
             return self.files.exists(self.path(name))
 
-    def require_free_for(self, config: TrainConfig) -> None:
-        """Makes sure that the folder is missing, empty, or holds a run with these settings.
+    def require_free_for(self, config: TrainConfig, data_digest: str | None = None) -> None:
+        """Makes sure that the folder is missing, empty, or holds a run with these settings and data.
+
+        Args:
+            config: the settings.
+            data_digest: see `pipelines.train.data_digest`; None to take any data. A run that did not keep one goes on
+                with any.
 
         Raises:
             ParameterError: where it holds another run or something else.
@@ -62,9 +69,15 @@ class RunFolder:
                 if not self.files.is_empty(self.location):
                     expected = "Expected an empty folder or a run of av-sep train"
                     raise ParameterError(f"{expected}. Received: {self.location}")
-            elif self._settings() != json.loads(config_json(config)):
+                return
+            kept = self._settings()
+            kept_digest = kept.pop(DATA_DIGEST, None)
+            if kept != json.loads(config_json(config)):
                 expected = "Expected a run with the same settings, or an empty folder"
                 raise ParameterError(f"{expected}. Received: {self.location}")
+            if kept_digest is not None and data_digest not in (None, kept_digest):
+                expected = "Expected a run on the same data, or an empty folder"
+                raise ParameterError(f"{expected}. Received: {self.location}, which was begun with other data")
 
     def _settings(self) -> dict[str, Any]:
         """Settings as they were kept, with those that did not exist at that time as they are by default."""
@@ -77,8 +90,12 @@ class RunFolder:
             raise _damaged("settings", path)
         return {**json.loads(config_json(TrainConfig(recipe="", model={}, segment_samples=0))), **kept}
 
-    def claim(self, config: TrainConfig) -> None:
+    def claim(self, config: TrainConfig, data_digest: str | None = None) -> None:
         """Makes a folder that `require_free_for` has let pass a run's with these settings, if it is not one already.
+
+        Args:
+            config: the settings.
+            data_digest: of its data; None to keep none.
 
         Raises:
             MediaError: where it cannot be read or made.
@@ -87,7 +104,8 @@ class RunFolder:
             return
         with _refusals("write to", self.location):
             self.files.make_folder(self.location)
-            self.files.replace(self.path("config.json"), config_json(config).encode())
+            kept = dataclasses.asdict(config) | ({} if data_digest is None else {DATA_DIGEST: data_digest})
+            self.files.replace(self.path("config.json"), json.dumps(kept, indent=2).encode())
 
     def save_model(self, model: keras.Model, name: str, config: TrainConfig) -> None:
         """Writes a model with the run's settings inside it.

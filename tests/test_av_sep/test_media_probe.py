@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import struct
 import subprocess
 import sys
 import tempfile
@@ -15,22 +14,7 @@ import soundfile
 from av_sep.errors import MediaError
 from av_sep.media import ffmpeg_executable, probe, read_audio
 from av_sep.media.probe import count_channels
-
-TKHD_MATRIX_OFFSET = 44
-ROTATIONS = {90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}
-
-
-def run_ffmpeg(*arguments):
-    subprocess.run([ffmpeg_executable(), "-v", "error", "-y", *map(str, arguments)], check=True)
-
-
-def rotate_mp4(path, degrees):
-    """Write a display matrix into the track header of an mp4 file, as phones do (ISO 14496-12, 8.3.2)."""
-    data = bytearray(path.read_bytes())
-    start = data.index(b"tkhd") + TKHD_MATRIX_OFFSET
-    a, b, c, d = (value << 16 for value in ROTATIONS[degrees])
-    data[start : start + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
-    path.write_bytes(data)
+from films import rotate_mp4, run_ffmpeg
 
 
 @pytest.fixture(scope="module")

@@ -15,12 +15,9 @@ import soundfile
 from av_sep.errors import MediaError, ParameterError
 from av_sep.media import ffmpeg_executable, open_audio, read_audio, video_frames
 from av_sep.media.claimed_size import promised_bytes_ratio
+from films import run_ffmpeg
 
 RATE_HZ = 44100
-
-
-def run_ffmpeg(*arguments):
-    subprocess.run([ffmpeg_executable(), "-v", "error", "-y", *map(str, arguments)], check=True)
 
 
 def child_processes():
@@ -216,6 +213,89 @@ def test_a_file_cut_short_is_never_a_shorter_result(concert_path, tmp_path, suff
     # These promise a number of bytes only, an AVI file without the index at its end; and a second's bytes differ.
     assert promised_seconds == pytest.approx(6.0, abs=0.7 if suffix in ("avi", "wmv") else 0.1)
     assert "\n" not in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def minute_path(folder):
+    """A minute of pictures and of noise, which no encoder can leave out."""
+    pictures = ("-f", "lavfi", "-i", "testsrc=size=32x32:rate=5:duration=60")
+    sound = ("-f", "lavfi", "-i", "anoisesrc=r=22050:a=0.1:d=60:seed=1")
+    run_ffmpeg(*pictures, *sound, "-c:v", "mpeg4", "-c:a", "pcm_s16le", folder / "minute.mkv")
+    return folder / "minute.mkv"
+
+
+@pytest.mark.parametrize("suffix", ["wav", "mp3", "flac", "aiff", "w64", "mkv", "mp4", "wma"])
+def test_a_file_that_lacks_its_last_seconds_is_read_and_told(minute_path, tmp_path, suffix, caplog):
+    whole = tmp_path / f"whole.{suffix}"
+    encoders = {"mp4": ("-c:v", "copy", "-movflags", "+faststart"), "mkv": ("-c", "copy")}
+    encoders["wma"] = ("-vn", "-b:a", "64k")
+    run_ffmpeg("-i", minute_path, *encoders.get(suffix, ("-vn",)), whole)
+    cut(whole, tmp_path / f"cut.{suffix}", 0.96)
+    with open_audio(tmp_path / f"cut.{suffix}") as reader:
+        num_samples = sum(map(len, reader.blocks()))
+    missing_seconds = 60 - num_samples / reader.sample_rate_hz
+    assert 1.2 < missing_seconds < 3.0
+    assert reader.damage is not None and reader.damage.startswith("cut off ")
+    told_seconds = float(re.match(r"cut off ([\d.]+) s before the promised end, read all", reader.damage).group(1))
+    assert told_seconds == pytest.approx(missing_seconds, abs=0.3)
+    assert f"cut.{suffix} is {reader.damage}" in caplog.text
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mp4"])
+def test_pictures_that_lack_their_last_seconds_are_read_and_told(minute_path, tmp_path, suffix, caplog):
+    run_ffmpeg("-i", minute_path, "-c:v", "copy", "-an", "-movflags", "+faststart", tmp_path / f"whole.{suffix}")
+    cut(tmp_path / f"whole.{suffix}", tmp_path / f"cut.{suffix}", 0.96)
+    frames = video_frames(tmp_path / f"cut.{suffix}", frames_per_second=5)
+    missing_seconds = 60 - len(list(frames)) / 5
+    assert 1.2 < missing_seconds < 3.0
+    assert frames.damage is not None and f"cut.{suffix} is {frames.damage}" in caplog.text
+    told_seconds = float(re.match(r"cut off ([\d.]+) s before", frames.damage).group(1))
+    assert told_seconds == pytest.approx(missing_seconds, abs=0.3)
+    assert next(frames, None) is None and frames.damage is not None
+
+
+HEALTHY = {
+    "cbr.mp3": ("-vn", "-b:a", "64k"),
+    "vbr.mp3": ("-vn", "-q:a", 4),
+    "without_xing.mp3": ("-vn", "-q:a", 4, "-write_xing", 0),
+    "sound.wav": ("-vn",),
+    "sound.flac": ("-vn",),
+    "sound.aiff": ("-vn",),
+    "sound.w64": ("-vn",),
+    "sound.wma": ("-vn",),
+    "sound.ogg": ("-vn", "-c:a", "libvorbis"),
+    "sound.opus": ("-vn", "-ar", 48000),
+    "sound.m4a": ("-vn", "-c:a", "aac"),
+    "sound.aac": ("-vn", "-c:a", "aac"),
+    "film.mp4": ("-c:a", "aac"),
+    # Begins at a picture that is no key picture, which takes an edit list.
+    "edit_list.mp4": ("-ss", 2.5, "-c:v", "copy", "-c:a", "aac"),
+    "film.mov": ("-c:a", "aac"),
+    "film.mkv": ("-c:a", "flac"),
+    "film.webm": ("-c:v", "vp8", "-c:a", "libvorbis"),
+    "film.avi": ("-c:a", "mp3"),
+    "film.wmv": (),
+    "film.flv": ("-c:v", "flv", "-c:a", "mp3"),
+    "film.mpg": ("-r", 25, "-c:v", "mpeg1video", "-c:a", "mp2"),
+    "film.ts": ("-r", 25, "-c:v", "mpeg2video", "-c:a", "mp2"),
+    "longer_pictures.mp4": ("-af", "atrim=end=57.5", "-c:a", "aac"),
+    "longer_pictures.mkv": ("-af", "atrim=end=57.5", "-c:a", "flac"),
+    "longer_sound.mp4": ("-vf", "trim=end=57.5", "-c:a", "aac"),
+    "longer_sound.avi": ("-vf", "trim=end=57.5", "-c:a", "mp3"),
+}
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+def test_healthy_files_of_every_kind_are_read_without_a_word(minute_path, tmp_path, name, caplog):
+    run_ffmpeg("-i", minute_path, *HEALTHY[name], tmp_path / name)
+    with open_audio(tmp_path / name) as reader:
+        num_samples = sum(map(len, reader.blocks()))
+    assert num_samples / reader.sample_rate_hz == pytest.approx(60, abs=2.6)
+    assert (reader.damage, caplog.text) == (None, "")
+    if "-vn" not in HEALTHY[name]:
+        frames = video_frames(tmp_path / name)
+        assert len(list(frames)) == pytest.approx(60, abs=3)
+        assert (frames.damage, caplog.text) == (None, "")
 
 
 @pytest.mark.parametrize(

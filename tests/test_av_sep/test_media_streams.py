@@ -1,7 +1,6 @@
 """Choosing one of several sound streams: which one comes, on which time line, and what is said where there is none."""
 
 import os
-import subprocess
 import threading
 
 import numpy as np
@@ -9,14 +8,11 @@ import pytest
 import soundfile
 
 from av_sep.errors import MediaError, ParameterError
-from av_sep.media import ffmpeg_executable, open_audio, probe, read_audio, video_frames
+from av_sep.media import open_audio, probe, read_audio, video_frames
+from films import run_ffmpeg
 
 RATE_HZ = 44100
 FREQUENCIES_HZ = (300, 500, 700, 900, 1100)
-
-
-def run_ffmpeg(*arguments):
-    subprocess.run([ffmpeg_executable(), "-v", "error", "-y", *map(str, arguments)], check=True)
 
 
 def strongest_hz(waveform, sample_rate_hz):

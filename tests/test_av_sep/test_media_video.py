@@ -11,28 +11,16 @@ import soundfile
 
 from av_sep.errors import MediaError, ParameterError
 from av_sep.media import ffmpeg_executable, probe, read_audio, video_frames
+from films import ROTATIONS, rotate_mp4, run_ffmpeg
 
 FPS = 25
 NUM_PICTURES = 50
 WIDTH, HEIGHT = 33, 31
-# 16.16 fixed-point rotation parts of a track header's matrix (ISO 14496-12, 8.3.2), at this offset from its name.
-TKHD_MATRIX_OFFSET = 44
-ROTATIONS = {90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}
 LOSSLESS = {
     "mkv": ("-c:v", "ffv1"),
     "mp4": ("-c:v", "libx264rgb", "-qp", "0", "-preset", "ultrafast"),
     "mov": ("-c:v", "png"),
 }
-
-
-def run_ffmpeg(*arguments, pictures=None):
-    """Run ffmpeg; `pictures` (uint8 RGB `[frames, height, width, 3]`, 25 per second) are its input "pipe:"."""
-    command = [ffmpeg_executable(), "-v", "error", "-y"]
-    if pictures is not None:
-        _, height, width, _ = pictures.shape
-        command += ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(FPS), "-i", "pipe:"]
-    data = None if pictures is None else pictures.tobytes()
-    subprocess.run([*command, *map(str, arguments)], check=True, input=data)
 
 
 def numbered_pictures():
@@ -141,11 +129,7 @@ def test_rotation_metadata_is_applied(tmp_path, degrees):
     noise = np.random.default_rng(1).integers(0, 256, (2, HEIGHT, WIDTH, 3)).astype(np.uint8)
     path = tmp_path / "phone.mp4"
     run_ffmpeg(*LOSSLESS["mp4"], path, pictures=noise)
-    data = bytearray(path.read_bytes())
-    start = data.index(b"tkhd") + TKHD_MATRIX_OFFSET
-    a, b, c, d = (value << 16 for value in ROTATIONS[degrees])
-    data[start : start + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
-    path.write_bytes(data)
+    rotate_mp4(path, degrees)
     (frame,) = video_frames(path)
     # The matrix turns clockwise, NumPy the other way.
     np.testing.assert_array_equal(frame.picture, np.rot90(noise[0], -degrees // 90))

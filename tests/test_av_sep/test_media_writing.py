@@ -7,13 +7,16 @@ import resource
 import struct
 import subprocess
 import sys
+from pathlib import Path
 
+import ffmpeg
 import numpy as np
 import pytest
 import soundfile
 
 from av_sep.errors import MediaError, ParameterError
 from av_sep.media import AUDIO_FORMATS, BIT_DEPTHS, AudioWriter, probe, read_audio, write_audio
+from av_sep.media.encoder_pipe import EncoderPipe
 from av_sep.media.wav import wav_header
 
 RATE_HZ = 44100
@@ -229,6 +232,18 @@ def test_a_disk_that_is_full_at_the_very_end_is_an_error(small_disk, num_bytes_b
     else:
         write_audio(small_disk / "stem.wav", waveform, RATE_HZ)
         np.testing.assert_array_equal(soundfile.read(small_disk / "stem.wav")[0], waveform[:, 0])
+
+
+def test_an_encoder_that_complains_and_ends_well_has_failed(tmp_path, monkeypatch):
+    """As some versions of ffmpeg do on a full disk; played by a script."""
+    complaint = "[mp3 @ 0x55] av_interleaved_write_frame(): No space left on device"
+    (tmp_path / "ffmpeg").write_text(f"#!/bin/sh\ncat > /dev/null\necho '{complaint}' >&2\n")
+    (tmp_path / "ffmpeg").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    source = ffmpeg.input("pipe:", format="s16le", ar=8000, ac=1)
+    with pytest.raises(MediaError, match="^Cannot write stem.mp3: No space left on device$"):
+        with EncoderPipe(source.output(str(tmp_path / ".hidden.part.mp3")), Path("stem.mp3")) as pipe:
+            pipe.write(b"sound")
 
 
 OUTGROW = """

@@ -16,7 +16,7 @@ import soundfile
 from av_sep.datasets.melodies import Note
 from av_sep.datasets.synthetic import film_file, stage
 from av_sep.datasets.synthetic.places import Place
-from av_sep.datasets.synthetic.stage import PlayerBox, StagePlayer, empty_stage, write_boxes, write_film
+from av_sep.datasets.synthetic.stage import PlayerBox, StagePlayer, _set_stage, write_boxes, write_film
 from av_sep.errors import MediaError, ParameterError
 from av_sep.media import ffmpeg_executable, probe, read_audio, video_frames
 
@@ -64,7 +64,7 @@ def film(tmp_path_factory):
 @pytest.fixture(scope="module")
 def differences(film):
     """How far each half second's picture is from the empty stage: time -> `[height, width]`, the largest of colours."""
-    stage = empty_stage(ensemble(), rng=np.random.default_rng(SEED), width=WIDTH, height=HEIGHT).astype(int)
+    stage = _set_stage(ensemble(), np.random.default_rng(SEED), None, WIDTH, HEIGHT).backdrop.astype(int)
     frames = video_frames(film[0], frames_per_second=2)
     return {frame.time_seconds: np.abs(frame.picture - stage).max(axis=2) for frame in frames}
 

@@ -8,8 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 
@@ -158,7 +156,7 @@ def test_the_index_says_how_it_was_made(made):
     index = json.loads((root / "dataset.json").read_text())
     assert index["made_by"] == "av-sep" and index["config"]["seed"] == 5
     assert index["config"]["notes"] == str(config.notes)
-    assert index["sources"] == ["notes: made/cello", "notes: made/flute", "notes: made/violin"]
+    assert list(index["sources"]) == ["notes: made/cello", "notes: made/flute", "notes: made/violin"]
 
 
 # Same seed, same bytes
@@ -181,30 +179,89 @@ def test_other_seeds_give_other_pieces(made, tmp_path):
     assert set(checksums(folder).values()).isdisjoint(checksums(folders[0]).values())
 
 
+MANY_PIECES = """
+import signal, sys
+from pathlib import Path
+from av_sep.datasets.synthetic.generate import SyntheticConfig, generate
+from av_sep.ending import exit_when_asked
+
+if __name__ == "__main__":
+    exit_when_asked(signal.SIGINT)
+    notes, target, num_pieces, num_processes = sys.argv[1:]
+    config = SyntheticConfig(
+        num_pieces=int(num_pieces), seconds=8.0, seed=5, notes=Path(notes), sample_rate_hz=24000, video=False
+    )
+    generate(config, target, int(num_processes))
+"""
+
+
+def begin(config, target, script, *, num_pieces, num_processes):
+    """A process that makes pieces, stopped as soon as one is there and something of another, and those there are."""
+    script.write_text(MANY_PIECES)
+    command = [sys.executable, script, config.notes, target, str(num_pieces), str(num_processes)]
+    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while not (list(target.glob("0*")) and list(target.glob(".*.part/*"))):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.002)
+    os.killpg(process.pid, signal.SIGSTOP)
+    return process, list(target.glob("0*"))
+
+
 def test_a_killed_run_goes_on_where_it_ended(made, tmp_path):
     config, root, _ = made
-    script = (
-        "import sys; from pathlib import Path\n"
-        "from av_sep.datasets.synthetic.generate import SyntheticConfig, generate\n"
-        "config = SyntheticConfig(num_pieces=3, seconds=8.0, seed=5, notes=Path(sys.argv[1]), sample_rate_hz=24000,\n"
-        "                         video=False)\n"
-        "generate(config, sys.argv[2])\n"
-    )
     target = tmp_path / "killed"
-    process = subprocess.Popen([sys.executable, "-c", script, str(config.notes), str(target)])
-    # Killed while the second piece is being written, as soon as something of it is there.
-    for _ in range(6000):
-        if list(target.glob("0001_*")) and list(target.glob(".*.part/*")):
-            break
-        time.sleep(0.005)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    finished = list(target.glob("0*"))
-    assert 1 <= len(finished) < 3
+    process, finished = begin(config, target, tmp_path / "script.py", num_pieces=3, num_processes=1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert 1 <= len(finished) < 3 and list(target.glob(".*.part"))
     before = {path: path.stat().st_mtime_ns for path in finished}
     generate(config, target)
     assert checksums(target) == checksums(root)
     assert {path: path.stat().st_mtime_ns for path in finished} == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_run_that_is_asked_to_end_makes_no_further_piece_and_leaves_none_half_made(made, tmp_path, number):
+    target = tmp_path / "asked"
+    process, finished = begin(made[0], target, tmp_path / "script.py", num_pieces=40, num_processes=2)
+    os.killpg(process.pid, number)
+    os.killpg(process.pid, signal.SIGCONT)
+    _, said = process.communicate(timeout=30)
+    assert (process.returncode, said) == (128 + number, b"")
+    # One of each process may have been on the point of taking its name.
+    assert len(list(target.glob("0*"))) <= len(finished) + 2
+    assert not list(target.glob(".*"))
+
+
+def test_another_run_leaves_alone_what_a_living_one_makes(made, tmp_path):
+    config, root, _ = made
+    target = tmp_path / "shared"
+    process, _ = begin(config, target, tmp_path / "script.py", num_pieces=3, num_processes=1)
+    (half_made,) = target.glob(".*.part")
+    generate(replace(config, num_pieces=1), target)
+    assert list(half_made.iterdir())
+    os.killpg(process.pid, signal.SIGCONT)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (0, b"")
+    generate(config, target)
+    assert checksums(target) == checksums(root)
+
+
+def make_or_fail(config, root, index):
+    if index == 0:
+        raise MediaError("the first cannot be made")
+    time.sleep(0.5)
+    (root / f"{index + 1:04d}_made").mkdir()
+    return root / f"{index + 1:04d}_made"
+
+
+def test_a_piece_that_fails_is_told_before_the_others_are_made(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(generate_module, "_make", make_or_fail)
+    with pytest.raises(MediaError, match="the first cannot be made"):
+        generate(replace(made[0], num_pieces=40), tmp_path / "new", num_processes=2)
+    # What the other process had begun.
+    assert len(list((tmp_path / "new").glob("0*"))) <= 2
 
 
 def test_a_dataset_can_grow_but_not_change(made, tmp_path, note_library):
@@ -214,6 +271,64 @@ def test_a_dataset_can_grow_but_not_change(made, tmp_path, note_library):
     assert [checksums(folder) for folder in grown] == [checksums(folder) for folder in folders[:2]]
     with pytest.raises(ParameterError, match=r"made otherwise \(seconds, seed\)"):
         generate(replace(config, seed=1, seconds=9.0), tmp_path / "growing")
+
+
+def make_empty(config, root, index):
+    (root / f"{index + 1:04d}_Empty_vn").mkdir()
+    return root / f"{index + 1:04d}_Empty_vn"
+
+
+@pytest.fixture
+def source_files(note_library, tmp_path):
+    """A configuration with sources of every kind, whose files are named as such and no more."""
+    shutil.copytree(note_library, tmp_path / "notes")
+    contents = {
+        "font.sf2": b"RIFF\x10\0\0\0sfbk and its sounds",
+        "scores/old/ode.mid": b"MThd and its tunes",
+        "pictures/violin/anna.png": b"a violinist",
+        "pictures/violin/ben.png": b"another",
+    }
+    for name, content in contents.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    return config_for(
+        tmp_path / "notes", num_pieces=1, soundfonts=(tmp_path / "font.sf2",), scores=tmp_path / "scores",
+        pictures=tmp_path / "pictures", video=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name, told",
+    [
+        ("notes/made/violin/G3.wav", "notes: made/violin"),
+        ("font.sf2", "soundfont 1: font.sf2"),
+        ("scores/old/ode.mid", "scores"),
+        ("pictures/violin/anna.png", "pictures: violin"),
+    ],
+)
+def test_a_source_replaced_by_another_of_its_name_and_size_is_noticed(
+    source_files, tmp_path, monkeypatch, name, told
+):
+    monkeypatch.setattr(generate_module, "_make", make_empty)
+    generate(source_files, tmp_path / "made")
+    before = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+    with pytest.raises(ParameterError, match=rf"made otherwise \({told}\); choose another folder"):
+        generate(replace(source_files, num_pieces=2), tmp_path / "made")
+    # The same files again, but newer.
+    (tmp_path / name).write_bytes(before)
+    assert len(generate(replace(source_files, num_pieces=2), tmp_path / "made")) == 2
+
+
+def test_files_that_change_places_are_noticed(source_files, tmp_path, monkeypatch):
+    monkeypatch.setattr(generate_module, "_make", make_empty)
+    generate(source_files, tmp_path / "made")
+    anna, ben = (tmp_path / "pictures" / "violin" / name for name in ("anna.png", "ben.png"))
+    anna.rename(tmp_path / "aside")
+    ben.rename(anna)
+    (tmp_path / "aside").rename(ben)
+    with pytest.raises(ParameterError, match="pictures: violin"):
+        generate(source_files, tmp_path / "made")
 
 
 def test_a_folder_with_something_else_is_left_alone(made, tmp_path):
@@ -242,23 +357,12 @@ def test_a_piece_appears_complete_or_not_at_all(made, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def die(config, root, index):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def test_a_process_that_dies_is_one_line(made, tmp_path, monkeypatch):
-    class Dying:
-        """Stands in for a pool whose processes are killed."""
-
-        def __init__(self, *arguments, **options): ...
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *exception): ...
-
-        def submit(self, *arguments):
-            future = Future()
-            future.set_exception(BrokenProcessPool("gone"))
-            return future
-
-    monkeypatch.setattr(generate_module, "ProcessPoolExecutor", Dying)
+    monkeypatch.setattr(generate_module, "_make", die)
     with pytest.raises(MediaError, match="fewer processes"):
         generate(made[0], tmp_path / "new", num_processes=2)
 

@@ -160,9 +160,8 @@ def test_large_libraries_are_thinned_evenly(tmp_path):
     assert kept[0].path.name.startswith("violin_A4_00") and kept[5].path.name.startswith("violin_A4_29")
 
 
-def test_listing_names_the_sources(sources):
+def test_instruments_are_those_that_there_are_notes_of(sources):
     assert sources.instruments == ("violin", "cello", "flute")
-    assert sources.listing() == ["notes: made/cello", "notes: made/flute", "notes: made/violin"]
 
 
 def test_parts_beyond_a_library_are_folded_into_it(sources):

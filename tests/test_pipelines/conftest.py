@@ -1,20 +1,15 @@
 """Small real recordings and films, made by the real ffmpeg."""
 
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile as sf
 
-from av_sep.media import ffmpeg_executable, write_audio
+from av_sep.media import write_audio
+from films import run_ffmpeg
 
 RATE_HZ = 22050
-
-
-def run_ffmpeg(*arguments: str | Path) -> None:
-    command = [ffmpeg_executable(), "-y", "-loglevel", "error", *map(str, arguments)]
-    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
 
 
 def tone(frequency_hz: float, seconds: float, rate_hz: int = RATE_HZ, seed: int = 0) -> np.ndarray:

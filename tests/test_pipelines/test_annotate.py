@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import cv2
 import jams
 import jsonschema
 import numpy as np
@@ -20,6 +21,7 @@ from av_sep.instruments import URMP_13
 from av_sep.media import ffmpeg_executable, probe, video_frames
 from pipelines.annotate import AnnotationRunner
 from pipelines.annotation.formats import SCHEMA_PATH
+from pipelines.annotation.provenance import VideoSource, describe_making, find_kept
 from pipelines.config import AnnotateConfig
 from vision.overlay import instrument_color
 
@@ -170,8 +172,24 @@ def test_overlay_video_is_what_browsers_play(annotated):
 
 
 def test_overlay_is_a_sheet_of_all_frames(annotated):
-    data = annotated.files["overlay"].read_bytes()
-    assert data.startswith(b"\x89PNG")
+    assert annotated.files["overlay"].read_bytes().startswith(b"\x89PNG")
+    sheet = cv2.cvtColor(cv2.imread(str(annotated.files["overlay"])), cv2.COLOR_BGR2RGB).astype(float)
+    assert sheet.shape == (180, 4 * 320, 3)
+    cells = np.split(sheet, 4, axis=1)
+    # Without the boxes: means of three by three pixels.
+    frames = list(video_frames(DEMO / "demo.mp4", frames_per_second=0.25))
+    plain = [frame.picture.reshape(180, 3, 320, 3, 3).mean(axis=(1, 3)) for frame in frames]
+    for k, cell in enumerate(cells):
+        differences = [np.median(np.abs(cell - picture)) for picture in plain]
+        assert int(np.argmin([np.abs(cell - picture).mean() for picture in plain])) == k and differences[k] < 0.5
+        boxed = [d for d in annotated.detections if d.time_seconds == 4 * k and not d.whole_frame]
+        assert len(boxed) == 3
+        for detection in boxed:
+            x1, y1, _, y2 = (round(edge / 3) for edge in detection.box_xyxy)
+            edge, before = (shown[y1 + 9 : y2, x1 - 1 : x1 + 2].mean(axis=0) for shown in (cell, plain[k]))
+            color = np.array(instrument_color(detection.instrument))
+            nearest = np.abs(edge - color).mean(axis=1).min()
+            assert nearest < 0.6 * np.abs(before - color).mean(axis=1).min()
 
 
 def test_existing_labels_are_kept(annotated):
@@ -218,6 +236,18 @@ def test_settings_are_told_before_any_output_is_looked_at(tmp_path, settings, me
     (tmp_path / "demo.json").write_text("of somebody else")
     with pytest.raises(ParameterError, match=message):
         av_sep.annotate(DEMO / "demo.mp4", tmp_path, **settings)
+
+
+def test_settings_may_be_numpy_s(film, tmp_path):
+    detector = labels_of(tmp_path, 0.9)
+    own = {"frames_per_second": 2.0, "threshold": 0.5, "min_confidence": 0.25, "scenes": False}
+    plain = av_sep.annotate(film, tmp_path / "plain", detector=detector, **own)
+    kinds = (np.float32, np.float16, np.float64, np.bool_)
+    numpy_s = {name: kind(value) for kind, (name, value) in zip(kinds, own.items())}
+    made = av_sep.annotate(film, tmp_path / "made", detector=detector, **numpy_s)
+    assert {kind: path.read_bytes() for kind, path in made.files.items()} == {
+        kind: path.read_bytes() for kind, path in plain.files.items()
+    }
 
 
 def test_a_joint_model_may_be_named_by_a_path(tmp_path):
@@ -311,6 +341,12 @@ class TestGoingOn:
         assert {path: path.read_bytes() for path in files.values()} == before
         assert not runner(**change, overwrite=True).is_kept
 
+    def test_a_file_out_of_reach_is_one_that_is_missing(self, runner):
+        files, config = runner().files, AnnotateConfig(detector=self.detector)
+        made = describe_making(config, 0.4, VideoSource.of_file(self.video))
+        assert find_kept(files, made)["instruments"] == ["violin"]
+        assert find_kept({**files, "coco": Path("x" * 300)}, made) is None
+
     def test_a_video_or_a_detector_that_changed_is_noticed(self, runner):
         runner()
         os.utime(self.video, (1, 1))
@@ -333,7 +369,7 @@ class TestGoingOn:
 
     @pytest.mark.parametrize("reason", [KeyboardInterrupt, OSError(28, "No space left on device")])
     def test_an_interrupted_run_leaves_no_file(self, runner, monkeypatch, tmp_path, reason):
-        def interrupted(path, annotation, progress):
+        def interrupted(path, annotation, progress, **options):
             path.write_bytes(b"half")
             raise reason
 

@@ -2,8 +2,8 @@
 
 import gc
 import json
-import struct
 import subprocess
+import sys
 import weakref
 
 import numpy as np
@@ -12,24 +12,18 @@ import pytest
 
 import av_sep
 from av_sep.instruments import URMP_13
-from av_sep.media import ffmpeg_executable, probe, video_frames
+from av_sep.media import probe, video_frames
 from av_sep.types import Detection
+from films import rotate_mp4, run_ffmpeg
 from pipelines.look import Looker
 from pipelines.progress import silent
 from pipelines.similar_pictures import SimilarPictures
 from vision.detector import InstrumentDetector
 
-TKHD_MATRIX_OFFSET = 44  # of the rotation in a track header, from its name (ISO 14496-12, 8.3.2)
-
 
 def make_film(path, *arguments, pictures=None, fps=2):
     """A film from ffmpeg's arguments, or of pictures uint8 `[num_video_frames, height, width, 3]`."""
-    command = [ffmpeg_executable(), "-y", "-loglevel", "error"]
-    if pictures is not None:
-        _, height, width, _ = pictures.shape
-        command += ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(fps), "-i", "pipe:"]
-    data = None if pictures is None else np.ascontiguousarray(pictures).tobytes()
-    subprocess.run([*command, *map(str, arguments), str(path)], check=True, input=data)
+    run_ffmpeg(*arguments, path, pictures=pictures, fps=fps)
     return path
 
 
@@ -93,16 +87,34 @@ def test_sizes(tmp_path, size, judged_size):
 
 def test_a_phone_held_upright(tmp_path):
     film = make_film(tmp_path / "phone.mp4", *pattern("320x180", 1))
-    data = bytearray(film.read_bytes())
-    start = data.index(b"tkhd") + TKHD_MATRIX_OFFSET
-    data[start : start + 36] = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
-    film.write_bytes(data)
+    rotate_mp4(film, 90)
     done = av_sep.annotate(film, tmp_path / "out", detector=known(tmp_path, (180, 320)), overlay_video=True)
     content = json.loads(done.files["json"].read_text())
     assert content["picture_size"] == {"width": 180, "height": 320}
     assert content["detections"][0]["box_xyxy"] == [90, 0, 180, 160]
     (frame,) = video_frames(done.files["overlay_video"])
     assert frame.picture.shape == (320, 180, 3)
+
+
+OUTGROW = """
+import resource, sys
+import av_sep
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+film, output, detector = sys.argv[1:]
+try:
+    av_sep.annotate(film, output, detector=detector, formats=("csv",), overlay_video=True)
+except av_sep.errors.MediaError as error:
+    print(error)
+"""
+
+
+def test_an_overlay_that_may_not_grow_is_an_error_that_names_it(tmp_path):
+    film = make_film(tmp_path / "noise.mp4", *pattern("320x180", 4), "-vf", "noise=alls=90:allf=t")
+    output = tmp_path / "out"
+    command = [sys.executable, "-c", OUTGROW, film, output, known(tmp_path, (320, 180))]
+    said = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True).stdout
+    assert said.startswith(f"Cannot write {output / 'noise.overlay.mp4'}: ") and said.count("\n") == 1
+    assert list(output.iterdir()) == []
 
 
 def test_a_variable_frame_rate(tmp_path):

@@ -1,5 +1,7 @@
 """Annotation of many videos over processes and Beam: the files that one run after the other would have written."""
 
+import contextlib
+import itertools
 import json
 import re
 import shutil
@@ -235,10 +237,10 @@ class TestRemoteFolders:
         monkeypatch.setattr("pipelines.annotate_many.open_folder", Bucket)
         monkeypatch.setattr("pipelines.annotate_many.configure_filesystems", lambda options, locations: None)
 
-        def make(**settings):
+        def make(video="play://videos", **settings):
             fetched.clear()
             config = AnnotateConfig(detector=detector, formats=("json", "csv"), review=True, **settings)
-            return annotation_tasks(["play://videos"], "play://out", config)
+            return annotation_tasks([video], "play://out", config)
 
         return make, fetched, tmp_path / "bucket" / "out"
 
@@ -251,9 +253,30 @@ class TestRemoteFolders:
         outcomes = self.run(first)
         assert [o.value["files"]["csv"] for o in outcomes] == ["play://out/one.csv", "play://out/two.csv"]
         assert json.loads((out / "one.json").read_text())["input"] == "play://videos/one.mp4"
-        assert write_review(first, outcomes) == ["play://out/review.html"] and (out / "review.html").exists()
+        for name in ("review-2.html", "review-3.html"):
+            (out / name).write_text("of an earlier run of more videos")
+        assert write_review(first, outcomes) == ["play://out/review.html"]
+        assert [path.name for path in out.glob("review*.html")] == ["review.html"]
         again = self.run(make())
         assert [o.value["kept"] for o in again] == [True, True] and fetched == ["one.json", "two.json"]
+
+    def test_a_video_is_the_same_alone_and_in_its_folder(self, tasks):
+        make, fetched, out = tasks
+        self.run(make())
+        (alone,) = self.run(make("play://videos/one.mp4"))
+        assert alone.error is None and alone.value["kept"] and fetched == ["one.json"]
+        with (out.parent / "videos" / "one.mp4").open("ab") as file:
+            file.write(b"longer")
+        (alone,) = self.run(make("play://videos/one.mp4"))
+        assert "(another video)" in alone.error and alone.error.endswith("Received: play://out/one.json")
+
+    def test_a_video_that_is_not_there_or_none_is_named_by_its_url(self, tasks):
+        make, _, out = tasks
+        (alone,) = self.run(make("play://videos/three.mp4"))
+        assert alone.is_users and "play://videos/three.mp4" in alone.error.replace(str(out.parent) + "/", "play://")
+        (out.parent / "videos" / "one.mp4").write_text("no film")
+        (alone,) = self.run(make("play://videos/one.mp4"))
+        assert alone.is_users and "play://videos/one.mp4" in alone.error and "/tmp" not in alone.error
 
     def test_other_settings_replace_nothing(self, tasks):
         make, _, out = tasks
@@ -263,6 +286,56 @@ class TestRemoteFolders:
         assert all("made otherwise (frames_per_second 1.0, not 2.0)" in error for error in errors)
         assert {path: path.read_bytes() for path in out.iterdir()} == before
         assert all(outcome.error is None for outcome in self.run(make(frames_per_second=2.0, overwrite=True)))
+
+    @pytest.mark.parametrize("num_steps", range(8))
+    def test_an_upload_that_is_killed_never_passes_old_files_off_as_new(self, tasks, monkeypatch, num_steps):
+        make, _, out = tasks
+        self.run(make())
+        wanted, steps = {"frames_per_second": 2.0}, itertools.count()
+
+        class Killed(BaseException):
+            pass
+
+        with monkeypatch.context() as patched:
+            for name in ("delete", "publish"):
+                patched.setattr(LocalFolder, name, stopped_after(num_steps, steps, getattr(LocalFolder, name), Killed))
+            with contextlib.suppress(Killed):
+                self.run(make(**wanted, overwrite=True))
+        for outcome in self.run(make(**wanted))[:1]:
+            # Told or mended, but not kept as it is.
+            assert outcome.error or self.num_seen(out) == {"json": 6, "csv": 6}
+        assert all(outcome.error is None for outcome in self.run(make(**wanted, overwrite=True)))
+        assert self.num_seen(out) == {"json": 6, "csv": 6}
+
+    def num_seen(self, out):
+        rows = (out / "one.csv").read_text().splitlines()
+        return {"json": len(json.loads((out / "one.json").read_text())["detections"]), "csv": len(rows) - 1}
+
+    def test_an_upload_that_was_killed_goes_on(self, tasks, monkeypatch):
+        make, _, out = tasks
+
+        class Killed(BaseException):
+            pass
+
+        with monkeypatch.context() as patched, pytest.raises(Killed):
+            patched.setattr(LocalFolder, "publish", stopped_after(1, itertools.count(), LocalFolder.publish, Killed))
+            self.run(make())
+        assert [path.name for path in out.iterdir()] == ["one.json"]
+        assert all(outcome.error is None for outcome in self.run(make()))
+        assert {path.name for path in out.iterdir()} == {
+            f"{stem}.{kind}" for stem in ("one", "two") for kind in ("json", "csv", "review.json")
+        }
+
+
+def stopped_after(num_steps, steps, method, error):
+    """A method that works until it, and others that share its counter, were called so many times."""
+
+    def stopped(*arguments):
+        if next(steps) >= num_steps:
+            raise error
+        return method(*arguments)
+
+    return stopped
 
 
 def test_nothing_to_review_is_no_page(tmp_path):

@@ -1,5 +1,6 @@
 """The command line in-process: exit code, output, one line per error."""
 
+import errno
 import json
 import os
 import subprocess
@@ -17,7 +18,7 @@ from av_sep.errors import MediaError
 from av_sep.media import read_audio, write_audio
 from pipelines.batch import expand_folders, run_batch
 from pipelines.cli import main
-from pipelines.error_lines import error_line
+from pipelines.error_lines import error_line, is_users
 
 SEPARATE = ("separate", "--model", "wiener", "--instruments", "vn,tba", "-o")
 
@@ -241,6 +242,20 @@ def test_one_of_many_that_may_not_be_read_is_the_user_s_to_mend(tmp_path):
     assert error_line(PermissionError("h5 says no")) == "h5 says no"
 
 
+@pytest.mark.parametrize(
+    "error, line",
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/full/a.csv"), "another place. Received: /full/a.csv"),
+        (OSError(errno.EROFS, "Read-only file system"), "Cannot write: Read-only file system; make room, or choose"),
+        (OSError(errno.EIO, "Input/output error"), "unexpected OSError: [Errno 5] Input/output error"),
+        (MediaError(errno.ENOSPC, "as it is said elsewhere"), "as it is said elsewhere"),
+    ],
+)
+def test_a_full_disk_is_the_users_to_mend_wherever_it_is_found(error, line):
+    assert line in error_line(error)
+    assert is_users(error) == (error.errno != errno.EIO)
+
+
 def test_folder_whose_files_cannot_be_reached_is_one_line(tmp_path, locked):
     (tmp_path / "locked.wav").touch()
     with pytest.raises(MediaError, match="Cannot search this folder .Permission denied.*Received: "):
@@ -310,7 +325,13 @@ def test_folder_without_media_is_said(tmp_path):
 
 def test_models_are_listed():
     outcome = invoke("models")
-    assert outcome.exit_code == 0 and "wiener" in outcome.stdout
+    lines = [line.split(": ", 1) for line in outcome.stdout.splitlines()]
+    assert outcome.exit_code == 0 and all(len(line) == 2 and line[1] for line in lines)
+    assert [name for name, _ in lines] == [
+        "conditioned_small", "log_frequency", "log_frequency_wave_unet (default)", "nmf", "nmf_frobenius",
+        "nmf_itakura_saito", "wave_unet_conditioned", "wave_unet_duet", "wave_unet_expanded", "wiener",
+        "mixture", "mixture_share", "nmf_blind", "ica", "pca",
+    ]  # fmt: skip
 
 
 def test_help_needs_no_tensorflow_and_is_quick():

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from av_sep.datasets.track import Track
 from av_sep.errors import MediaError, ParameterError
 from av_sep.media import ffmpeg_executable, read_audio
 from pipelines.cli import main
+from pipelines.error_lines import error_line, is_users
 from pipelines.evaluate import EvaluateConfig, evaluate, evaluate_stems
 from pipelines.evaluate.examples import _mp3
 from pipelines.evaluate.sounds import TrackSound
@@ -632,3 +634,15 @@ def test_damaged_track_is_told_and_the_others_are_scored(folder, tmp_path):
     done = evaluate("folder", root, tmp_path / "out", models="mixture", **QUICK)
     assert len(done.problems) == 1 and done.problems[0].startswith("one: ") and "flute.wav" in done.problems[0]
     assert set(done.tables.tracks["track"]) == {"two"}
+
+
+def test_a_failure_of_ours_is_one_line_and_keeps_its_traceback(folder, tmp_path, monkeypatch):
+    def fails(task):
+        raise MediaError("no sound") if task.track.name == "one" else ZeroDivisionError("of ours")
+
+    monkeypatch.setattr("pipelines.evaluate.run.evaluate_track", fails)
+    with pytest.raises(RuntimeError, match="^No track could be scored: .*no sound; .*ZeroDivisionError: of") as raised:
+        evaluate("folder", folder, tmp_path / "out", models="mixture", **QUICK)
+    told = error_line(raised.value)
+    assert told.startswith("No track could be scored") and "Traceback" not in told and not is_users(raised.value)
+    assert "in fails\n" in "".join(traceback.format_exception(raised.value))

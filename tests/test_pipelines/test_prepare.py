@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -15,14 +16,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+from click.testing import CliRunner
 
 from audio.records import RecordSpec, check_shard, read_records
 from av_sep.datasets.urmp import open_urmp
 from av_sep.errors import MediaError, ParameterError
+from av_sep.instruments import URMP_13
+from pipelines.cli import main
 from pipelines.workers import Workers
 from pipelines.prepare import PictureConfig, PrepareConfig, prepare
 from pipelines.prepare.plan import Plan, make_plan
-from pipelines.prepare.shards import Source
+from pipelines.prepare.shards import Source, serialized_track
 from pipelines.prepare.source import local_state
 from pipelines.storage import LocalFolder, RemoteFolder
 
@@ -164,18 +168,34 @@ def test_whoever_does_the_work_the_bytes_are_the_same(prepared, urmp_tree, tmp_p
     assert contents(tmp_path) == contents(prepared)
 
 
-def test_a_remote_dataset_is_fetched_and_gives_the_same_shards(prepared, urmp_tree, tmp_path, monkeypatch):
+@pytest.fixture
+def remote(monkeypatch):
+    """A scheme of our own on Beam's local filesystem: everything but the network is as it is for gs://."""
     pytest.importorskip("apache_beam", reason="needs av-sep[beam]")
-    # A scheme of our own on Beam's local filesystem: everything but the network is as it is for gs://.
     for module in ("shards", "source", "run"):
         monkeypatch.setattr(f"pipelines.prepare.{module}.open_folder", lambda location: RemoteFolder(str(location)))
     monkeypatch.setattr("pipelines.prepare.source.is_remote", lambda location: True)
+
+
+def test_a_remote_dataset_is_fetched_and_gives_the_same_shards(prepared, urmp_tree, tmp_path, remote):
     (tmp_path / "out").mkdir()
     prepare("urmp", urmp_tree, tmp_path / "out", PrepareConfig(**NATIVE, tracks_per_shard=3))
     mine, theirs = contents(tmp_path / "out"), contents(prepared)
     assert mine.pop("manifest.json") and theirs.pop("manifest.json") and mine == theirs
-    # Remote files are known by their sizes alone, so that the fingerprint is another.
+    # Times of remote files are coarser, so that the fingerprint is another.
     assert {**manifest_of(tmp_path / "out"), "fingerprint": ""} == {**manifest_of(prepared), "fingerprint": ""}
+
+
+def test_a_remote_file_that_was_written_again_is_noticed(urmp_tree, tmp_path, remote):
+    shutil.copytree(urmp_tree, tmp_path / "tree")
+    (tmp_path / "out").mkdir()
+    config = PrepareConfig(**NATIVE, leave_out=[path.name for path in urmp_tree.iterdir() if path.name[:2] != "01"])
+    made = prepare("urmp", tmp_path / "tree", tmp_path / "out", config)
+    assert prepare("urmp", tmp_path / "tree", tmp_path / "out", config).num_resumed == len(made.plan.tasks) == 1
+    part = next((tmp_path / "tree" / "01_Jupiter_vn_vc").glob("AuSep_1*"))
+    part.write_bytes(part.read_bytes())
+    with pytest.raises(ParameterError, match="begun with other files: .*times of change.*add --overwrite"):
+        prepare("urmp", tmp_path / "tree", tmp_path / "out", config)
 
 
 def start(tree: Path, output: Path) -> subprocess.Popen:
@@ -398,6 +418,33 @@ def test_a_broken_file_stops_nothing_but_the_end(urmp_tree, tmp_path):
     assert left.manifest["sides"]["train"]["num_tracks"] == 4
 
 
+@pytest.mark.parametrize("debug", [False, True])
+def test_an_unexpected_failure_is_one_line_beside_the_others(urmp_tree, tmp_path, monkeypatch, debug):
+    tree = tmp_path / "tree"
+    shutil.copytree(urmp_tree, tree)
+    broken = next((tree / "01_Jupiter_vn_vc").glob("AuSep_2*"))
+    broken.write_bytes(broken.read_bytes()[:1000])
+
+    def serialized(track, *others):
+        if track.name.startswith("26_King"):
+            raise ZeroDivisionError("of ours")
+        return serialized_track(track, *others)
+
+    monkeypatch.setattr("pipelines.prepare.shards.serialized_track", serialized)
+    arguments = ["prepare", "urmp", str(tree), "-o", str(tmp_path / "out"), "--split", "all_train", "--quiet"]
+    arguments += ["--tracks-per-shard", "1", "--allow-problems", "--processes", "1", *["--debug"] * debug]
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 1
+    if debug:
+        told = "".join(traceback.format_exception(done.exception))
+        assert "in serialized\n" in told and "ZeroDivisionError: of ours" in told
+    else:
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("av-sep: unexpected ZeroDivisionError: of ours; 01_Jupiter_vn_vc: ")
+        assert "(3 of 5 shards were made and stay; " in line and line.endswith("(run again with --debug to see where)")
+        assert line.count("unexpected ") == 1 and "Traceback" not in line
+
+
 def test_an_unknown_track_to_leave_out_is_refused(urmp_tree, tmp_path):
     with pytest.raises(ParameterError, match="99_Nothing"):
         prepare("urmp", urmp_tree, tmp_path, PrepareConfig(**NATIVE, leave_out=("99_Nothing",)))
@@ -431,10 +478,17 @@ def test_a_full_disk_is_one_line_and_keeps_what_is_finished(urmp_tree, tmp_path)
     assert not list((tmp_path / "out").glob("*.tfrecord")) and not (tmp_path / "out" / "manifest.json").exists()
 
 
-def test_pictures_and_known_boxes_go_along(urmp_tree, tmp_path, film):
+@pytest.fixture
+def filmed(urmp_tree, tmp_path, film) -> Path:
+    """A tree of one piece with its film, 322 x 180."""
     tree = tmp_path / "tree"
     shutil.copytree(urmp_tree / "01_Jupiter_vn_vc", tree / "01_Jupiter_vn_vc")
     shutil.copy(film, tree / "01_Jupiter_vn_vc" / "Vid_01_Jupiter_vn_vc.mp4")
+    return tree
+
+
+def test_pictures_and_known_boxes_go_along(filmed, tmp_path):
+    tree = filmed
     (tree / "01_Jupiter_vn_vc" / "Boxes_01_Jupiter_vn_vc.csv").write_text(
         "time_seconds,player,instrument,x1,y1,x2,y2\n0.0,1,violin,10,20,110,170\n0.0,2,cello,160,20,300,170\n"
         "1.5,1,violin,20,20,120,170\n1.5,2,cello,160,20,300,170\n"
@@ -449,3 +503,30 @@ def test_pictures_and_known_boxes_go_along(urmp_tree, tmp_path, film):
     boxes = [json.loads(picture.detections)[0]["box_xyxy"] for picture in record.pictures]
     assert boxes[:3] == [[5.0, 10.0, 55.0, 85.0]] * 3 and boxes[3:] == [[10.0, 10.0, 60.0, 85.0]] * 2
     assert [found["instrument"] for found in json.loads(record.pictures[0].detections)] == ["violin", "cello"]
+
+
+def test_a_detector_looks_at_the_pictures_and_is_noticed_when_its_file_changes(filmed, tmp_path):
+    known = tmp_path / "known.json"
+
+    def sees(x1: int) -> None:
+        box = {"box_xyxy": [x1, 20, 300, 170], "instrument": "cello", "confidence": 0.75}
+        size = {"width": 322, "height": 180}
+        known.write_text(json.dumps({"detections": [{"time_seconds": 0, **box}], "picture_size": size}))
+
+    def made(**settings) -> list[list]:
+        pictures = PictureConfig(max_height=90, detector=f"labels:{known}")
+        prepare("urmp", filmed, tmp_path / "out", PrepareConfig(**NATIVE, pictures=pictures, **settings))
+        ((record,),) = records_of(tmp_path / "out").values()
+        return [json.loads(picture.detections) for picture in record.pictures]
+
+    sees(160)
+    ((found,), *others) = made()
+    assert (found["instrument"], found["confidence"], found["box_xyxy"]) == ("cello", 0.75, [80.0, 10.0, 150.0, 85.0])
+    assert found["label_confidences"] == [0.75 if name == "cello" else 0 for name in URMP_13.names]
+    assert others == [[], []]
+    assert made() == [[found], [], []]
+    sees(180)
+    with pytest.raises(ParameterError, match="begun with other files: .*the detector's"):
+        made()
+    ((moved,), *_) = made(overwrite=True)
+    assert moved["box_xyxy"][0] == 90.0

@@ -43,8 +43,30 @@ def test_damage_that_is_read_all_the_same_is_said_in_one_line_and_in_the_manifes
         assert [result["input"] for result in json.loads(done.stdout)] == [str(scratched)]
     manifest = json.loads((tmp_path / "scratched" / "manifest.json").read_text())
     (remark,) = manifest["remarks"]
-    assert remark.startswith("damaged in places")
+    assert remark.startswith("the sound is damaged in places")
     assert remark in (tmp_path / "scratched" / "report.html").read_text()
+
+
+def test_damage_in_pictures_stands_in_the_manifest_and_on_the_page(duet, tmp_path):
+    whole, broken = tmp_path / "whole.mkv", tmp_path / "broken.mkv"
+    pictures = ("-f", "lavfi", "-i", "testsrc=size=320x180:rate=10:duration=4", "-c:v", "mpeg4", "-g", "5")
+    run(ffmpeg_executable(), "-loglevel", "error", "-i", duet, *pictures, "-c:a", "flac", whole, check=True)
+    data = bytearray(whole.read_bytes())
+    middle = len(data) // 2
+    places = [place for place in range(middle, middle + 20000) if data[place : place + 4] == b"\x00\x00\x01\xb6"]
+    # The beginnings of video frames (ISO 14496-2: VOPs), and nothing of the sound.
+    for place in places:
+        data[place + 6 : place + 200] = np.random.default_rng(0).bytes(194)
+    broken.write_bytes(data)
+    labels = tmp_path / "known.json"
+    labels.write_text(json.dumps({"instruments": ["vn", "vc"]}))
+    seen = ("--model", "mixture", "--labels", "video", "--detector", f"labels:{labels}", "-o", tmp_path)
+    done = run(sys.executable, "-m", "pipelines", "separate", *seen, whole, broken)
+    assert done.returncode == 0 and "broken.mkv is damaged in places" in done.stderr and "whole" not in done.stderr
+    (remark,) = json.loads((tmp_path / "broken" / "manifest.json").read_text())["remarks"]
+    assert remark.startswith("the pictures are damaged in places")
+    assert f"In this recording {remark}." in (tmp_path / "broken" / "report.html").read_text()
+    assert json.loads((tmp_path / "whole" / "manifest.json").read_text())["remarks"] == []
 
 
 def test_a_whole_recording_is_separated_without_a_word_about_it(duet, tmp_path):
@@ -98,6 +120,24 @@ def test_nobody_need_read_errors_and_warnings_either(scratched, tmp_path):
     command = ["sh", "-c", '"$@" 2>&1 | true', "sh", *COMMAND, "-o", tmp_path, scratched]
     assert run(*command).stdout == ""
     assert (tmp_path / "scratched" / "cello.wav").is_file()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+@pytest.mark.parametrize("arguments", [("models",), ("recipes",), ("--help",), ("prepare", "--help"), ("--version",)])
+def test_what_cannot_be_printed_as_the_disk_is_full_is_one_line(arguments):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "pipelines", *arguments], stdout=full, stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
+    assert done.stderr.startswith(b"av-sep: Cannot write") and b"No space left on device" in done.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_full_disk_for_what_is_printed_does_not_cost_the_work(duet, tmp_path, options):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([*COMMAND, "-o", tmp_path, duet, *options], stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 2 and done.stderr.endswith(b"No space left on device\n")
+    assert done.stderr.count(b"\n") == 1 and (tmp_path / "duet" / "cello.wav").is_file()
 
 
 LOGGING = """

@@ -365,6 +365,19 @@ def test_many_videos_are_shared_out_over_pages(labels, tmp_path):
     assert numbers == [VIDEOS_PER_PAGE, 1] and 'href="review-2.html"' in pages[0].read_text()
 
 
+def test_pages_of_an_earlier_larger_run_go(labels, tmp_path):
+    def read(name):
+        return (labels / name.replace(name.split(".")[0], "one")).read_text()
+
+    write_pages(tmp_path, [f"v{i}" for i in range(2 * VIDEOS_PER_PAGE + 1)], read)
+    for name in ("review-7.html", "review-3.htm", "thereview-2.html"):
+        (tmp_path / name).write_text("mine")
+    write_pages(tmp_path, ["v0"], read)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"review.html", "review-7.html", "review-3.htm", "thereview-2.html"}
+    assert 'class="video"' in (tmp_path / "review.html").read_text()
+
+
 def test_the_page_needs_the_json_file(tmp_path):
     with pytest.raises(av_sep.ParameterError, match="expected json among the formats. Received: csv"):
         av_sep.annotate(Path("any.mp4"), tmp_path, review=True, formats=("csv",))

@@ -1,5 +1,6 @@
 """The folder of a run where the system refuses: one line that names the file, whoever was asked."""
 
+import dataclasses
 import os
 import resource
 import zipfile
@@ -51,6 +52,21 @@ def test_what_a_killed_run_left_half_written_is_nobody_s(tmp_path):
     for location in (tmp_path, f"file://{tmp_path}"):
         with pytest.raises(ParameterError, match="Expected an empty folder"):
             RunFolder(str(location)).require_free_for(CONFIG)
+
+
+def test_a_run_goes_on_with_its_data_alone(tmp_path):
+    folder = RunFolder(str(tmp_path / "run"))
+    folder.claim(CONFIG, "12ab")
+    folder.require_free_for(CONFIG, "12ab")
+    with pytest.raises(ParameterError, match="^Expected a run on the same data, .*which was begun with other data$"):
+        folder.require_free_for(CONFIG, "34cd")
+    with pytest.raises(ParameterError, match="the same settings"):
+        folder.require_free_for(dataclasses.replace(CONFIG, seed=7), "12ab")
+
+
+def test_a_run_that_kept_nothing_of_its_data_goes_on(tmp_path):
+    (tmp_path / "config.json").write_text(config_json(CONFIG))
+    RunFolder(str(tmp_path)).require_free_for(CONFIG, "12ab")
 
 
 @pytest.mark.parametrize("scheme", ["", "file://"])

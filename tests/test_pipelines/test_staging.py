@@ -39,10 +39,23 @@ def test_failure_keeps_the_old_folder(tmp_path):
 
 def test_failure_leaves_no_new_empty_folder(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        with staged_folder(tmp_path / "new" / "out", overwrite=False) as staging:
+        with staged_folder(tmp_path / "new" / "deep" / "out", overwrite=False) as staging:
             (staging / "new.wav").write_text("half")
             raise KeyboardInterrupt
     assert not list(tmp_path.iterdir())
+
+
+def test_failure_leaves_new_folders_that_somebody_else_uses_by_now_and_empty_ones_that_were_there(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        with staged_folder(tmp_path / "new" / "deep" / "out", overwrite=False):
+            (tmp_path / "new" / "theirs.wav").touch()
+            raise KeyboardInterrupt
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["theirs.wav"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        with staged_folder(tmp_path / "empty" / "out", overwrite=False):
+            raise KeyboardInterrupt
+    assert (tmp_path / "empty").is_dir()
 
 
 def test_overwrite_replaces_everything(tmp_path):

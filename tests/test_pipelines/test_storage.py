@@ -1,5 +1,6 @@
 """Folders: the same behaviour for a local path and for one behind Beam's filesystems."""
 
+import os
 import sys
 
 import pytest
@@ -23,6 +24,25 @@ def test_what_is_written_is_listed_and_read(folder):
     folder.write("deep/er/b.bin", b"12345")
     assert folder.names() == {"a.json": 2, "deep/er/b.bin": 5}
     assert folder.read("deep/er/b.bin") == b"12345"
+
+
+def test_names_that_begin_alike_are_listed_alone(folder):
+    for name in ("one.json", "one.csv", "one more.json", "deep/one.json", "[o]ne.json", "*.json"):
+        folder.write(name, b"12")
+    assert folder.names("one.") == {"one.json": 2, "one.csv": 2}
+    # Names of files are no patterns.
+    assert folder.names("[o]ne.") == {"[o]ne.json": 2} and folder.names("*.") == {"*.json": 2}
+    assert folder.names("two.") == {} and folder.names("deep/") == {"deep/one.json": 2}
+
+
+def test_a_file_that_is_written_again_at_its_length_has_another_state(folder, tmp_path):
+    for name in ("a", "b"):
+        folder.write(name, b"123")
+        os.utime(tmp_path / "folder" / name, (1_000_000_000, 1_000_000_000.5))
+    assert folder.states() == {"a": (3, 1_000_000_000.5), "b": (3, 1_000_000_000.5)}
+    folder.write("b", b"456")
+    assert folder.states()["a"] == (3, 1_000_000_000.5) != folder.states()["b"]
+    assert folder.states()["b"][0] == 3
 
 
 def test_compressed_names_are_not_treated_otherwise(folder):
@@ -63,6 +83,34 @@ def test_deleting_twice_is_fine(folder):
 def test_reading_what_is_not_there_names_the_place(folder):
     with pytest.raises(MediaError, match="absent.json"):
         folder.read("absent.json")
+
+
+def test_fetching_what_is_not_there_names_the_place(folder, tmp_path):
+    with pytest.raises(MediaError, match="folder/absent.json"):
+        folder.fetch("absent.json", tmp_path / "here" / "copy.json")
+
+
+def test_a_folder_that_cannot_be_looked_into_is_not_taken_for_an_empty_one(tmp_path):
+    # Out of reach, even for root.
+    for place, reason in ((tmp_path / ("x" * 300), "File name too long"), (tmp_path / "file", "Not a directory")):
+        (tmp_path / "file").write_text("")
+        with pytest.raises(MediaError, match=f"^Cannot use .*{place.name}: {reason}$"):
+            LocalFolder(place).names()
+    assert LocalFolder(tmp_path / "not there yet").names() == {}
+
+
+def test_a_file_that_goes_while_the_folder_is_listed_is_passed_over(tmp_path, monkeypatch):
+    for name in ("gone", "here"):
+        (tmp_path / name).write_text("12")
+    walk = os.walk
+
+    def walk_and_lose(*arguments, **options):
+        for found in walk(*arguments, **options):
+            (tmp_path / "gone").unlink()
+            yield found
+
+    monkeypatch.setattr("os.walk", walk_and_lose)
+    assert LocalFolder(tmp_path).names() == {"here": 2}
 
 
 def test_writing_where_a_file_is_in_the_way(tmp_path):

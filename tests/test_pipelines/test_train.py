@@ -97,6 +97,16 @@ def test_a_network_without_labels_learns_from_the_same_bank(bank, tmp_path):
     assert losses.iloc[-1] < losses.iloc[0] - 1
 
 
+def test_a_run_does_not_go_on_with_other_data(bank, whole, tmp_path):
+    other = shutil.copytree(bank, tmp_path / "bank")
+    run = shutil.copytree(whole, tmp_path / "run")
+    config = dataclasses.replace(TINY, sound_epochs=2)
+    assert len(train(config, other, run).history) == 4
+    np.save(other / "train" / "tuba" / "more.npy", np.load(other / "train" / "tuba" / "tones.npy"))
+    with pytest.raises(ParameterError, match="begun with other data"):
+        train(config, other, run)
+
+
 def start_process(config: TrainConfig, bank, folder, backend="tensorflow"):
     code = (
         "import json, sys; from pipelines.config import TrainConfig; from pipelines.train import train;"

@@ -96,6 +96,7 @@ def test_a_killed_worker_is_one_clear_error():
 SLOW_WRITING = """
 import signal, sys, time
 from pathlib import Path
+from av_sep.ending import exit_when_asked
 from av_sep.media import replace_when_complete
 from pipelines.workers import Workers, run_everywhere
 
@@ -105,14 +106,14 @@ def write_slowly(name):
         time.sleep(60)
 
 if __name__ == "__main__":
-    for asked in (signal.SIGTERM, signal.SIGINT):  # as the command line does
-        signal.signal(asked, lambda number, frame: sys.exit(128 + number))
+    exit_when_asked(signal.SIGINT)
     run_everywhere(write_slowly, ["a", "b", "c", "d", "e"], Workers(num_processes=2), lambda done, total: None)
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_group_that_is_asked_to_end_does_so_and_leaves_no_half_written_file(tmp_path, number):
+@pytest.mark.parametrize("ask", [os.killpg, os.kill], ids=["group", "alone"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_run_that_is_asked_to_end_does_so_and_leaves_no_half_written_file(tmp_path, ask, number):
     script, output = tmp_path / "slow.py", tmp_path / "output"
     script.write_text(SLOW_WRITING)
     output.mkdir()
@@ -121,7 +122,7 @@ def test_a_group_that_is_asked_to_end_does_so_and_leaves_no_half_written_file(tm
     while len(list(output.iterdir())) < 2:
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.05)
-    os.killpg(process.pid, number)
+    ask(process.pid, number)
     _, said = process.communicate(timeout=30)
     assert (process.returncode, said) == (128 + number, b"")
     assert list(output.iterdir()) == []

@@ -1,6 +1,9 @@
 """The head against NumPy, its file and its saved model, and the shipped classifier on pictures of no instrument."""
 
 import inspect
+import os
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -99,6 +102,32 @@ class TestClassifier:
             np.testing.assert_allclose(alone, together[position], atol=1e-4)
         assert np.abs(together[0] - together[34]).max() > 1e-3
         assert classifier.classify(views[:0]).shape == (0, 14)
+
+    def test_jax_compiles_for_a_few_numbers_of_views_and_answers_alike(self, classifier, portrait, tmp_path):
+        pytest.importorskip("jax", reason="needs av-sep[jax]")
+        views = np.stack([portrait[i : i + 224, 2 * i : 2 * i + 224] for i in range(0, 32, 4)])
+        np.save(tmp_path / "views.npy", views)
+        code = (
+            "import sys, jax, numpy as np; from vision.instrument_classifier import InstrumentClassifier\n"
+            "compiled = []\n"
+            "def heard(event, seconds, **more):\n"
+            "    compiled.append(event) if event.endswith('backend_compile_duration') else None\n"
+            "jax.monitoring.register_event_duration_secs_listener(heard)\n"
+            "views, classifier, counts = np.load(sys.argv[1]), InstrumentClassifier(), []\n"
+            "for num_views in (5, 6, 7, 8):\n"
+            "    compiled.clear(); judged = classifier.classify(views[:num_views]); counts.append(len(compiled))\n"
+            "    np.save(f'{sys.argv[1]}.{num_views}.npy', judged)\n"
+            "print(*counts)"
+        )
+        command = [sys.executable, "-c", code, str(tmp_path / "views.npy")]
+        environment = {**os.environ, "KERAS_BACKEND": "jax"}
+        told = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+        five, six, seven, eight = map(int, told.split())
+        assert five > 0 and six == 0 and seven > 0 and eight == 0
+        expected = classifier.classify(views)
+        for num_views in (5, 6, 7, 8):
+            judged = np.load(tmp_path / f"views.npy.{num_views}.npy")
+            np.testing.assert_allclose(judged, expected[:num_views], atol=1e-3)
 
     def test_pictures_of_another_size_or_type_are_refused(self):
         with pytest.raises(ParameterError, match="Received: float64 array"):

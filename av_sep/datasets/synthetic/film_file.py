@@ -8,9 +8,10 @@ from types import TracebackType
 import ffmpeg
 import numpy as np
 
-from av_sep.errors import MediaError, ParameterError, shown
+from av_sep.errors import ParameterError
 from av_sep.media import probe, replace_when_complete
-from av_sep.media.ffmpeg import FfmpegProcess, file_url, media_input
+from av_sep.media.encoder_pipe import EncoderPipe
+from av_sep.media.ffmpeg import file_url, media_input
 from av_sep.media.probe import require_sound
 
 # A stage that hardly moves is cheap to encode: quality 23 takes about 100 kB a second at 640 x 360.
@@ -74,7 +75,7 @@ class FilmFile:
         self._num_repeats = num_repeats
         self._num_written = 0
         self._stack = ExitStack()
-        self._process: FfmpegProcess | None = None
+        self._pipe: EncoderPipe | None = None
 
     def write(self, picture: np.ndarray) -> None:
         """Append one picture, uint8 RGB `[height, width, 3]`.
@@ -82,23 +83,19 @@ class FilmFile:
         Raises:
             MediaError: where ffmpeg gave up, for instance as the disk is full.
         """
-        assert self._process is not None and self._process.stdin is not None
+        assert self._pipe is not None
         # ffmpeg is given every video frame, and no more than the film has: told to repeat pictures and to stop after so
         # many frames, version 5 loses the last one and the end of the sound.
         num_frames = min(self._num_repeats, self._num_frames - self._num_written)
-        try:
-            for _ in range(num_frames):
-                self._process.stdin.write(np.ascontiguousarray(picture).data)
-        except BrokenPipeError:
-            raise self._failed() from None
+        for _ in range(num_frames):
+            self._pipe.write(np.ascontiguousarray(picture).data)
         self._num_written += num_frames
 
     def __enter__(self) -> "FilmFile":
         # Ends in reverse order: ffmpeg must have succeeded before the film takes its name.
         with ExitStack() as stack:
             temporary = stack.enter_context(replace_when_complete(self.path))
-            self._process = stack.enter_context(FfmpegProcess(self._output(temporary), writes=True))
-            stack.push(self._complete)
+            self._pipe = stack.enter_context(EncoderPipe(self._output(temporary), self.path))
             self._stack = stack.pop_all()
         return self
 
@@ -107,14 +104,6 @@ class FilmFile:
     ) -> None:
         self._stack.__exit__(kind, error, trace)
 
-    def _complete(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        assert self._process is not None
-        # Complaints count as failure: some versions end with status 0 although the disk was full.
-        if kind is None and (self._process.wait() != 0 or self._process.messages):
-            raise self._failed()
-
     def _output(self, temporary: Path):
         pictures = ffmpeg.input("pipe:", format="rawvideo", pix_fmt="rgb24", s=self._size, r=self._fps)
         seconds = self._num_frames / self._fps
@@ -122,8 +111,3 @@ class FilmFile:
         options: dict[str, object] = {"format": "mp4", "movflags": "+faststart"}
         options |= {**_VIDEO, **_AUDIO, **_SAME_BYTES, **_NO_MESSAGES}
         return ffmpeg.output(pictures, sound, file_url(temporary), **options)
-
-    def _failed(self) -> MediaError:
-        assert self._process is not None
-        self._process.wait()
-        return MediaError(f"Cannot write {shown(self.path)}: {self._process.reason}")

@@ -5,20 +5,19 @@ processes, and a run that was stopped goes on where it ended. A folder bears a p
 """
 
 import json
-import multiprocessing
-import os
 import re
-import secrets
-import shutil
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from av_sep.datasets.synthetic.config import SyntheticConfig
 from av_sep.datasets.synthetic.ensembles import Player, draw_ensemble
+from av_sep.datasets.synthetic.part_folders import filled_folder, remove_left_parts
 from av_sep.datasets.synthetic.performance import perform
 from av_sep.datasets.synthetic.piece import (
     PieceNames,
@@ -29,8 +28,10 @@ from av_sep.datasets.synthetic.piece import (
 )
 from av_sep.datasets.synthetic.scores import Score, compose
 from av_sep.datasets.synthetic.sound_sources import SoundSources, choose_voicing, open_sources, play_parts
+from av_sep.datasets.synthetic.source_files import describe_sources
 from av_sep.errors import MediaError, ParameterError, shown
 from av_sep.media.files import cannot_write, replace_when_complete
+from av_sep.processes import run_in_processes
 
 INDEX_NAME = "dataset.json"
 # Raised when the same configuration would give other bytes than before, so that no dataset is half old and half new.
@@ -91,21 +92,16 @@ def generate_piece(config: SyntheticConfig, index: int, output_dir: Path | str) 
     names = PieceNames(index + 1, score.title, tuple(part.instrument for part in score.parts))
     sounds = microphone_sounds(rendered, config, _chance(config, index, _ROOM))
     folder = Path(output_dir) / names.folder
-    staging = folder.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        staging.mkdir()
-        mixture = write_sounds(staging, names, sounds, config.sample_rate_hz)
-        write_annotations(staging, names, score, rendered, config.sample_rate_hz)
-        if config.video:
-            write_video(staging, names, rendered, mixture, config, _chance(config, index, _FILM))
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(staging, folder)
+        with filled_folder(folder) as part:
+            mixture = write_sounds(part, names, sounds, config.sample_rate_hz)
+            write_annotations(part, names, score, rendered, config.sample_rate_hz)
+            if config.video:
+                write_video(part, names, rendered, mixture, config, _chance(config, index, _FILM))
     except MediaError:
         raise
     except OSError as error:
         raise cannot_write(folder, error) from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return folder
 
 
@@ -129,44 +125,41 @@ def generate(
     """
     root = Path(output_dir)
     _claim(root, config)
+    remove_left_parts(root)
     finished = _finished(root)
     waiting = [index for index in range(config.num_pieces) if index not in finished]
     done = config.num_pieces - len(waiting)
     report = progress or (lambda stage, done, total: None)
     report("pieces", done, config.num_pieces)
-    for index, folder in _made(config, waiting, root, num_processes):
-        finished[index] = folder
-        done += 1
-        report("pieces", done, config.num_pieces)
-    # Only now, because what lies half made before may be another run's.
-    for leftover in root.glob(".*.part"):
-        shutil.rmtree(leftover, ignore_errors=True)
+    with closing(_made(config, waiting, root, num_processes)) as made:
+        for index, folder in made:
+            finished[index] = folder
+            done += 1
+            report("pieces", done, config.num_pieces)
     return [finished[index] for index in range(config.num_pieces)]
 
 
 def _made(
     config: SyntheticConfig, indices: Sequence[int], root: Path, num_processes: int
-) -> Iterator[tuple[int, Path]]:
+) -> Generator[tuple[int, Path], None, None]:
     """(index, folder) of each piece as it is finished."""
+    make = partial(_make, config, root)
     if num_processes <= 1 or len(indices) <= 1:
-        for index in indices:
-            yield index, generate_piece(config, index, root)
+        yield from zip(indices, map(make, indices))
         return
-    # Forked children would inherit the threads of whatever the parent has loaded.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(num_processes, len(indices)), mp_context=context) as pool:
-        futures = {pool.submit(generate_piece, config, index, root): index for index in indices}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BrokenProcessPool as error:
-            raise MediaError(
-                "A process that made pieces was ended from outside, perhaps for want of memory (each takes about 1 GB);"
-                " run it again with fewer processes to go on"
-            ) from error
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    try:
+        with closing(run_in_processes(make, indices, num_processes)) as finished:
+            for position, folder in finished:
+                yield indices[position], folder
+    except BrokenProcessPool as error:
+        raise MediaError(
+            "A process that made pieces was ended from outside, perhaps for want of memory (each takes about 1 GB);"
+            " run it again with fewer processes to go on"
+        ) from error
+
+
+def _make(config: SyntheticConfig, root: Path, index: int) -> Path:
+    return generate_piece(config, index, root)
 
 
 def _finished(root: Path) -> dict[int, Path]:
@@ -184,7 +177,7 @@ def _description(config: SyntheticConfig) -> dict[str, object]:
         "made_by": "av-sep",
         "recipe_version": RECIPE_VERSION,
         "config": config.as_json(),
-        "sources": sources.listing(),
+        "sources": describe_sources(config, sources),
     }
 
 
@@ -226,6 +219,14 @@ def _differences(found: object, wanted: dict[str, object]) -> list[str]:
     """Names of the settings that differ; the number of pieces may."""
     if not isinstance(found, dict) or not isinstance(found.get("config"), dict):
         return [INDEX_NAME]
-    here, there = dict(wanted["config"]), dict(found["config"])  # type: ignore[call-overload]
-    names = [name for name in here if name != "num_pieces" and there.get(name) != here[name]]
-    return names + [name for name in ("made_by", "recipe_version", "sources") if found.get(name) != wanted[name]]
+    names = _unequal(found["config"], wanted["config"], but=("num_pieces",))
+    names += [name for name in ("made_by", "recipe_version") if found.get(name) != wanted[name]]
+    # A dataset of before digests has a list of names here.
+    sources = found.get("sources")
+    return names + (_unequal(sources, wanted["sources"]) if isinstance(sources, dict) else ["sources"])
+
+
+def _unequal(found: dict[str, Any], wanted: Any, but: Sequence[str] = ()) -> list[str]:
+    """Keys whose values differ or that only one has."""
+    keys = dict.fromkeys((*wanted, *found))
+    return [key for key in keys if key not in but and (key not in found or found[key] != wanted.get(key))]

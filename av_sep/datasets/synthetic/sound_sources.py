@@ -60,11 +60,6 @@ class SoundSources:
         """Instruments that can be played, in the taxonomy's order."""
         return tuple(name for name in URMP_13.names if self.soundfonts or name in self.libraries)
 
-    def listing(self) -> list[str]:
-        """One line for each source: what a data set made with them has to name."""
-        notes = [f"notes: {library}/{name}" for name in self.libraries for library in self.libraries[name]]
-        return sorted(notes) + [f"soundfont: {path.name}" for path in self.soundfonts]
-
 
 @lru_cache(maxsize=8)
 def open_sources(notes_folder: Path | None, soundfonts: tuple[Path, ...]) -> SoundSources:

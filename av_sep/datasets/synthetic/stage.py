@@ -103,19 +103,6 @@ def write_film(
     return boxes
 
 
-def empty_stage(
-    players: Sequence[StagePlayer],
-    *,
-    rng: np.random.Generator,
-    pictures: PictureSet | None = None,
-    width: int = 640,
-    height: int = 360,
-) -> np.ndarray:
-    """The stage that `write_film` uses for the same arguments, shadows included, without the players: uint8 RGB
-    `[height, width, 3]`."""
-    return _set_stage(players, rng, pictures, width, height).backdrop
-
-
 def write_boxes(path: Path, boxes: Sequence[PlayerBox]) -> None:
     """Write boxes as CSV: a line of names, then one line per box.
 
