@@ -170,9 +170,11 @@ class AnnotationResult:
         input_path: the video.
         labels: pooled over time.
         detections: every detection that the files hold, ordered by time.
-        files: kind ("json", "csv", "coco", "jams", "overlay", "overlay_video", "review") -> file written.
+        files: kind ("json", "csv", "coco", "jams", "overlay", "overlay_video", "review") -> file written; "checked" for
+            a JSON file that a person had corrected and that was set aside.
         players: who was seen, left to right.
-        is_kept: True where an earlier run had left all the files, made alike, and nothing was done.
+        is_kept: True where an earlier run had left the files, made alike, and nobody looked again.
+        remade: kinds that were made anew of what an earlier run's JSON file says.
     """
 
     input_path: Path
@@ -181,3 +183,4 @@ class AnnotationResult:
     files: Mapping[str, Path]
     players: tuple[SeenPlayer, ...] = ()
     is_kept: bool = False
+    remade: tuple[str, ...] = ()

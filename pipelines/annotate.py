@@ -1,5 +1,6 @@
 """Detection only: which instruments a video shows, when and where, for annotating datasets."""
 
+import json
 import math
 import os
 from collections.abc import Callable
@@ -14,11 +15,11 @@ import numpy as np
 from av_sep.errors import ParameterError
 from av_sep.media import probe, replace_when_complete
 from av_sep.types import AnnotationResult
+from pipelines.annotation.companions import annotation_of_file, bring_up_to_date
 from pipelines.annotation.content import Annotation, find_player_numbers
-from pipelines.annotation.formats import FORMATS, SUFFIXES, WRITERS
+from pipelines.annotation.formats import COMPANIONS, FORMATS, SUFFIXES, WRITERS
 from pipelines.annotation.overlay_video import write_overlay_video
-from pipelines.annotation.provenance import VideoSource, describe_making, find_kept
-from pipelines.annotation.reading import labels_of_file
+from pipelines.annotation.provenance import VideoSource, describe_making, find_kept, set_corrected_aside
 from pipelines.annotation.review import ReviewPictures, write_pages
 from pipelines.config import AnnotateConfig
 from pipelines.joint.files import require_detector
@@ -90,10 +91,10 @@ class AnnotationRunner:
 
         Raises:
             MediaError: for a video that cannot be read or a folder that cannot be written.
-            ParameterError: as `find_kept`.
+            ParameterError: as `keep_earlier`.
         """
         path, folder = Path(input_path), Path(output_dir)
-        kept = self.find_kept(path, folder, source)
+        kept = self.keep_earlier(path, folder, source)
         if kept is not None:
             return kept
         files, source = self._files(path, folder), source or VideoSource.of_file(path)
@@ -106,15 +107,20 @@ class AnnotationRunner:
             sighting = replace(sighting, labels=fuse(sighting.labels, heard))
         annotation = self._annotation(info, sighting, source)
         make_folder(folder)
-        self._write(files, annotation, pictures, progress)
+        aside = self._write(files, annotation, pictures, progress)
+        if aside is not None:
+            files = {**files, "checked": aside}
         return AnnotationResult(path, sighting.labels, annotation.detections, files, sighting.players)
 
-    def find_kept(
+    def keep_earlier(
         self, input_path: str | Path, output_dir: str | Path, source: VideoSource | None = None
     ) -> AnnotationResult | None:
-        """What an earlier run found in this video, where nothing needs to be done; else None.
+        """What an earlier run found in this video, where nobody needs to look again; else None.
+
+        Files that do not say what the JSON file says, which a person may have corrected, are made anew.
 
         Raises:
+            MediaError: where one of them cannot be written.
             ParameterError: if files exist that were made otherwise, or that a correction left unreadable.
         """
         path, folder = Path(input_path), Path(output_dir)
@@ -127,8 +133,9 @@ class AnnotationRunner:
         content = find_kept(files, made)
         if content is None:
             return None
-        earlier = labels_of_file(content, files["json"])
-        return AnnotationResult(path, earlier.labels, earlier.detections, files, earlier.players, is_kept=True)
+        earlier = annotation_of_file(content, files["json"], path)
+        remade, seen = bring_up_to_date(files, earlier), earlier.sighting
+        return AnnotationResult(path, seen.labels, seen.detections, files, seen.players, is_kept=True, remade=remade)
 
     def _files(self, path: Path, folder: Path) -> dict[str, Path]:
         """Kind -> place of every file that is wanted."""
@@ -151,16 +158,20 @@ class AnnotationRunner:
 
     def _write(
         self, files: dict[str, Path], annotation: Annotation, pictures: ReviewPictures, progress: Progress
-    ) -> None:
-        """Writes all files, which take their names together at the end."""
+    ) -> Path | None:
+        """Writes all files, which take their names together at the end; gives the place of one set aside for that."""
         with ExitStack() as stack:
             # The one entered last is renamed first. Should the power fail between two renames, the JSON file says
             # how the others were made, and they are missing rather than old.
             ordered = sorted(files, key=lambda kind: kind == "json")
             places = {kind: stack.enter_context(replace_when_complete(files[kind])) for kind in ordered}
-            for kind, place in places.items():
-                if kind in WRITERS:
-                    WRITERS[kind](place, annotation)
+            said = annotation
+            if "json" in places:
+                WRITERS["json"](places["json"], annotation)
+                content = json.loads(places["json"].read_text(encoding="utf-8"))
+                said = annotation_of_file(content, files["json"], annotation.info.path)
+            for kind in (kind for kind in places if kind in COMPANIONS):
+                WRITERS[kind](places[kind], said)
             if "overlay" in places:
                 places["overlay"].write_bytes(_sheet(annotation.sighting, self.config.min_confidence))
             if "overlay_video" in places:
@@ -168,8 +179,10 @@ class AnnotationRunner:
                 write_overlay_video(places["overlay_video"], annotation, progress, named=named)
             if "review" in places:
                 pictures.write(places["review"])
+            aside = set_corrected_aside(files["json"]) if "json" in files else None
             for path in files.values():
                 path.unlink(missing_ok=True)
+        return aside
 
 
 def _sheet(sighting: Sighting, min_confidence: float) -> bytes:

@@ -13,7 +13,7 @@ from typing import Any
 from av_sep.errors import MediaError, ParameterError, shown
 from av_sep.media import MEDIA_EXTENSIONS, VIDEO_EXTENSIONS
 from pipelines.annotate import AnnotationRunner
-from pipelines.annotation.formats import SUFFIXES
+from pipelines.annotation.formats import FORMATS, SUFFIXES
 from pipelines.annotation.provenance import VideoSource
 from pipelines.annotation.review import left_over, write_pages
 from pipelines.batch import expand_folders
@@ -168,8 +168,8 @@ def annotate_one(task: AnnotationTask, progress: Progress = silent) -> dict[str,
     """Annotates one video wherever this runs.
 
     Returns:
-        JSON-safe: "input", "instruments", "label_vector" (instrument -> confidence), "files" (kind -> location) and
-        "kept", whether an earlier run had done it.
+        JSON-safe: "input", "instruments", "label_vector" (instrument -> confidence), "files" (kind -> location),
+        "kept", whether an earlier run had done it, and "remade", kinds made anew of its JSON file.
 
     Raises:
         MediaError, ParameterError: as `AnnotationRunner.run`.
@@ -184,7 +184,7 @@ def annotate_one(task: AnnotationTask, progress: Progress = silent) -> dict[str,
         video = Path(task.folder) / task.name
         if is_remote(task.folder):
             video = Path(temporary) / _INPUT / PurePosixPath(task.name).name
-        result = runner.find_kept(video, output, source)
+        result = runner.keep_earlier(video, output, source)
         if result is None:
             if is_remote(task.folder):
                 open_folder(task.folder).fetch(task.name, video)
@@ -193,6 +193,8 @@ def annotate_one(task: AnnotationTask, progress: Progress = silent) -> dict[str,
         if is_remote(task.output):
             if not result.is_kept:
                 _upload(result.files, task)
+            for kind in result.remade:
+                open_folder(task.output).publish(result.files[kind], result.files[kind].name)
             files = {kind: f"{task.output.rstrip('/')}/{path.name}" for kind, path in result.files.items()}
     return {
         "input": task.location,
@@ -200,6 +202,7 @@ def annotate_one(task: AnnotationTask, progress: Progress = silent) -> dict[str,
         "label_vector": confidences(result.labels),
         "files": files,
         "kept": result.is_kept,
+        "remade": list(result.remade),
     }
 
 
@@ -220,13 +223,16 @@ def _annotate_here(task: AnnotationTask, progress_of: Callable[[AnnotationTask],
 
 
 def _fetch_earlier(task: AnnotationTask, folder: Path) -> None:
-    """Brings the JSON file of an earlier run, and empty files in place of the others: only that they exist counts."""
-    if task.config.overwrite:
-        return
+    """Brings the label files of an earlier run, and empty files in place of pictures: only that they exist counts.
+
+    Where all is made anew, what a person has corrected is brought alone.
+    """
     output = open_folder(task.output)
     folder.mkdir(parents=True)
+    kinds = ("json",) if task.config.overwrite else FORMATS
+    wanted = {f"{task.stem}{SUFFIXES[kind]}" for kind in kinds}
     for name in output.names(f"{task.stem}."):
-        if name == f"{task.stem}.json":
+        if name in wanted:
             output.fetch(name, folder / name)
         elif "/" not in name:
             (folder / name).touch()
@@ -236,10 +242,14 @@ def _upload(files: Mapping[str, Path], task: AnnotationTask) -> None:
     """Puts new label files in the place of older ones.
 
     The JSON file says how the others were made. Whenever this is stopped, none of them is older than it: all older ones
-    go before it comes, and it comes first, so that a run which goes on only adds those that are missing.
+    go before it comes, and it comes first, so that a run which goes on only adds those that are missing. What a person
+    corrected has a name of its own before anything goes.
     """
     folder = open_folder(task.output)
-    ordered = sorted(files.values(), key=lambda path: path != files.get("json"))
+    new = {kind: path for kind, path in files.items() if kind != "checked"}
+    if "checked" in files:
+        folder.publish(files["checked"], files["checked"].name)
+    ordered = sorted(new.values(), key=lambda path: path != new.get("json"))
     for path in reversed(ordered):
         folder.delete(path.name)
     for path in ordered:

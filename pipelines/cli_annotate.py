@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pipelines.workers import Outcome, Workers
 
 _LABELS_HELP = "Who says what plays: eyes, or eyes and ears."
+_OVERWRITE_HELP = "Make everything anew, whatever made the existing files; corrected labels stay as NAME.checked.json."
 _FORMATS_HELP = "Which label files to write: any of json,csv,coco,jams."
 
 
@@ -34,7 +35,7 @@ _FORMATS_HELP = "Which label files to write: any of json,csv,coco,jams."
 @click.option("--overlay", is_flag=True, help="Also write a sheet of pictures with boxes.")
 @click.option("--overlay-video", is_flag=True, help="Also write a film of the pictures taken, with boxes and names.")
 @click.option("--review", is_flag=True, help="Also write a page on which a person corrects the labels.")
-@click.option("--overwrite", is_flag=True, help="Make everything anew, whatever made the existing files.")
+@click.option("--overwrite", is_flag=True, help=_OVERWRITE_HELP)
 @quiet_option
 @json_option
 @debug_option
@@ -119,7 +120,8 @@ def _print_results(
             say(f"{name}: {result['error']}", err=True)
         elif not quiet and not as_json:
             found = ", ".join(f"{name} {result['label_vector'][name]:.2f}" for name in result["instruments"])
-            kept = " (finished earlier)" if result["kept"] else ""
+            remade = f"; {', '.join(result['remade'])} made anew of its JSON file" if result["remade"] else ""
+            kept = f" (finished earlier{remade})" if result["kept"] else ""
             say(f"{result['input']}: {found or 'no instrument above the threshold'}{kept}")
 
 

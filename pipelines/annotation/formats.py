@@ -15,6 +15,7 @@ from pipelines.annotation.content import Annotation
 from pipelines.manifest import describe_labels
 
 FORMATS = ("json", "csv", "coco", "jams")
+COMPANIONS = FORMATS[1:]  # made of what the JSON file says
 SUFFIXES = {
     "json": ".json",
     "csv": ".csv",

@@ -1,9 +1,10 @@
 """How label files came about, and whether those of an earlier run are what this run would make.
 
 The JSON file says by which version, from which video and with which settings it was made. Files of an earlier run are
-kept where all of that is equal and none is missing. What was made otherwise is never replaced unasked.
+kept where all of that is equal and no pictures are missing. What was made otherwise is never replaced unasked.
 """
 
+import itertools
 import json
 import os
 from collections.abc import Mapping
@@ -12,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from av_sep import __version__
-from av_sep.errors import ParameterError, shown
+from av_sep.errors import MediaError, ParameterError, shown
+from pipelines.annotation.formats import COMPANIONS
 from pipelines.config import AnnotateConfig
 from pipelines.detector_files import detector_states, file_state
 
@@ -65,15 +67,17 @@ def describe_making(config: AnnotateConfig, threshold: float, source: VideoSourc
 
 
 def find_kept(files: Mapping[str, Path], made: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The content of the JSON file of an earlier run that need not be repeated; None where there is work to do.
+    """The content of the JSON file of an earlier run that need not be repeated; None where somebody must look again.
+
+    Files that are made of the JSON file may be missing.
 
     Args:
         files: kind -> place, of all files that are wanted; without a "json" among them nothing can be kept.
         made: how they would be made now.
 
     Raises:
-        ParameterError: where there are files that were made otherwise, or that a person has corrected and whose
-            companions are missing.
+        ParameterError: where there are files that were made otherwise, or that a person has corrected and beside which
+            pictures are missing.
     """
     # Unlike `Path.exists` this raises nothing for a place out of reach.
     existing = [path for path in files.values() if os.path.exists(path)]
@@ -90,14 +94,41 @@ def find_kept(files: Mapping[str, Path], made: Mapping[str, Any]) -> dict[str, A
             f"The output exists already and was made otherwise ({', '.join(differences)}); {_WAY_OUT}."
             f" Received: {shown(files['json'])}"
         )
-    if len(existing) == len(files):
+    if all(path in existing for kind, path in files.items() if kind not in COMPANIONS):
         return content
-    if content.get("checked") or content.get("origin") == "corrected":
+    if is_corrected(content):
         raise ParameterError(
             f"The output exists already and holds a person's corrections, but files beside it are missing; {_WAY_OUT}."
             f" Received: {shown(files['json'])}"
         )
     return None
+
+
+def is_corrected(content: Mapping[str, Any]) -> bool:
+    """Whether a JSON file says that a person has looked through it or changed it."""
+    return bool(content.get("checked")) or content.get("origin") == "corrected"
+
+
+def set_corrected_aside(path: Path) -> Path | None:
+    """Gives a JSON file that a person has corrected another name, so that a new one can take its place.
+
+    Returns:
+        `<name>.checked.json` or, where that is taken, `<name>.checked-2.json` and so on; None where there was no such
+        file.
+
+    Raises:
+        MediaError: where that is not possible.
+    """
+    content = _read(path)
+    if content is None or not is_corrected(content):
+        return None
+    names = itertools.chain([".checked.json"], (f".checked-{number}.json" for number in itertools.count(2)))
+    aside = next(place for place in map(path.with_suffix, names) if not os.path.lexists(place))
+    try:
+        os.rename(path, aside)
+    except OSError as error:
+        raise MediaError(f"Cannot keep the corrected labels as {shown(aside)}: {error.strerror}") from error
+    return aside
 
 
 def _differences(content: Mapping[str, Any], made: Mapping[str, Any]) -> list[str]:

@@ -20,6 +20,7 @@ from av_sep.instruments import Taxonomy, find_taxonomy
 from av_sep.types import Detection, InstrumentLabels, SeenPlayer
 from pipelines.annotation.formats import SCHEMA_PATH
 from vision.instrument_classifier import OTHER
+from vision.label_file_detector import CONFIDENCE_TOLERANCE
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +70,13 @@ def spelled_out(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
         # By hand, two violins may be listed as such.
         counts = {name: listed.count(name) for name in listed}
         num_players.update({name: count for name, count in counts.items() if count > num_players.get(name, 1)})
+        vector = {taxonomy.parse(name): float(value) for name, value in content["label_vector"].items()}
+        lowest = float(content["threshold"]) - CONFIDENCE_TOLERANCE
+        # Listed by hand, as `vision.label_file_detector` takes it.
+        vector.update({name: 1.0 for name in listed if vector[name] < lowest or not vector[name]})
         return {
             **content,
+            "label_vector": vector,
             "instruments": [name for name in taxonomy.names if name in listed],
             "num_players": num_players,
             "players": [_with_long_names(found, taxonomy) for found in content["players"]],

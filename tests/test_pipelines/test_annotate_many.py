@@ -117,11 +117,14 @@ class TestGoingOn:
     def test_only_what_is_missing_is_done(self, videos, detector, tmp_path):
         command = ("annotate", videos, "-o", tmp_path / "out", "--detector", detector)
         assert invoke(*command).exit_code == 0
-        (tmp_path / "out" / "two.csv").unlink()
+        (tmp_path / "out" / "two.json").rename(tmp_path / "two.json")
+        for left in (tmp_path / "out").glob("two.*"):
+            left.unlink()
         before = (tmp_path / "out" / "one.json").stat().st_mtime_ns
         one, two = json.loads(invoke(*command, "--json").stdout)
         assert (one["kept"], two["kept"]) == (True, False)
-        assert (tmp_path / "out" / "one.json").stat().st_mtime_ns == before and (tmp_path / "out" / "two.csv").exists()
+        assert (tmp_path / "out" / "one.json").stat().st_mtime_ns == before
+        assert (tmp_path / "out" / "two.json").read_bytes() == (tmp_path / "two.json").read_bytes()
         assert [line.endswith("(finished earlier)") for line in invoke(*command).stdout.splitlines()] == [True, True]
         assert all(not made["kept"] for made in json.loads(invoke(*command, "--json", "--overwrite").stdout))
 
@@ -258,13 +261,28 @@ class TestRemoteFolders:
         assert write_review(first, outcomes) == ["play://out/review.html"]
         assert [path.name for path in out.glob("review*.html")] == ["review.html"]
         again = self.run(make())
-        assert [o.value["kept"] for o in again] == [True, True] and fetched == ["one.json", "two.json"]
+        assert [o.value["kept"] for o in again] == [True, True]
+        assert sorted(fetched) == ["one.csv", "one.json", "two.csv", "two.json"]
+
+    def test_corrections_reach_the_other_files_and_are_set_aside(self, tasks):
+        make, fetched, out = tasks
+        self.run(make())
+        corrected = json.loads((out / "one.json").read_text()) | {"checked": True}
+        corrected["detections"][0]["instrument"] = "tuba"
+        (out / "one.json").write_text(json.dumps(corrected))
+        one, two = self.run(make())
+        assert (one.value["remade"], two.value["remade"]) == (["csv"], []) and "one.mp4" not in fetched
+        assert ",tuba," in (out / "one.csv").read_text() and json.loads((out / "one.json").read_text()) == corrected
+        one, two = self.run(make(overwrite=True))
+        assert one.value["files"]["checked"] == "play://out/one.checked.json" and "checked" not in two.value["files"]
+        assert json.loads((out / "one.checked.json").read_text()) == corrected
+        assert ",tuba," not in (out / "one.csv").read_text()
 
     def test_a_video_is_the_same_alone_and_in_its_folder(self, tasks):
         make, fetched, out = tasks
         self.run(make())
         (alone,) = self.run(make("play://videos/one.mp4"))
-        assert alone.error is None and alone.value["kept"] and fetched == ["one.json"]
+        assert alone.error is None and alone.value["kept"] and sorted(fetched) == ["one.csv", "one.json"]
         with (out.parent / "videos" / "one.mp4").open("ab") as file:
             file.write(b"longer")
         (alone,) = self.run(make("play://videos/one.mp4"))
