@@ -67,19 +67,21 @@ def _search(folder: Path) -> list[Path]:
 def run_batch(inputs: Iterable[Path], run: Callable[[Path], Result]) -> BatchOutcome[Result]:
     """Runs every input; one that fails does not stop the others.
 
-    Inputs of equal stem would write to the same place, so all but the first of them fail.
+    Inputs of equal stem would write to the same place: once one of them is finished, the others fail. One that failed has
+    written nothing, and stands in nobody's way.
     """
     results: list[Result] = []
     failures: list[Failure] = []
-    first_of: dict[str, Path] = {}
+    finished: dict[str, Path] = {}
     for path in inputs:
         try:
-            if first_of.setdefault(path.stem, path) != path:
+            if path.stem in finished:
                 raise ParameterError(
                     f"Two inputs of one name would share an output; separate them by themselves. Received: {path}"
-                    f" after {first_of[path.stem]}"
+                    f" after {finished[path.stem]}"
                 )
             results.append(run(path))
+            finished[path.stem] = path
         # Whatever goes wrong with one file must not cost the others; it is reported, with its kind, at the end.
         except Exception as error:  # noqa: BLE001
             _forget_variables(error)

@@ -296,6 +296,19 @@ def test_two_inputs_of_one_name_do_not_overwrite_each_other(duet, film, tmp_path
     assert abs(total - waveform).max() < 1e-6
 
 
+def test_an_input_that_failed_leaves_its_place_to_the_next_of_its_name(duet, mute_film, tmp_path):
+    folder = tmp_path / "pair"
+    folder.mkdir()
+    (folder / "concert.mp4").write_bytes(mute_film.read_bytes())
+    for name in ("concert.wav", "concert.x.wav"):
+        (folder / name).write_bytes(duet.read_bytes())
+    outcome = invoke(*SEPARATE, tmp_path / "out", folder)
+    assert outcome.exit_code == 2 and "1 of 3 inputs failed" in outcome.stderr
+    assert "concert.mp4" in outcome.stderr and "Two inputs of one name" not in outcome.stderr
+    manifest = json.loads((tmp_path / "out" / "concert" / "manifest.json").read_text())
+    assert manifest["input"]["path"] == str(folder / "concert.wav")
+
+
 def test_json_lists_failures_too(duet, bad_inputs, tmp_path):
     empty, _ = bad_inputs["empty"]
     outcome = invoke(*SEPARATE, tmp_path / "out", duet, empty, "--json")
