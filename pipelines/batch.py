@@ -67,8 +67,8 @@ def _search(folder: Path) -> list[Path]:
 def run_batch(inputs: Iterable[Path], run: Callable[[Path], Result]) -> BatchOutcome[Result]:
     """Runs every input; one that fails does not stop the others.
 
-    Inputs of equal stem would write to the same place: once one of them is finished, the others fail. One that failed has
-    written nothing, and stands in nobody's way.
+    Inputs of equal stem would write to the same place: once one of them is finished, the others fail. One that failed
+    has written nothing, and stands in nobody's way.
     """
     results: list[Result] = []
     failures: list[Failure] = []

@@ -94,7 +94,7 @@ class SeparateConfig:
             `pipelines.witnesses.fuse` joins them; sound alone has only "audio" to go by. None for whom
             `pipelines.witnesses.default_witnesses` names, sound adding to what is seen where anything is.
         model: name of a packaged model or path of a `.keras` file; one of a joint model looks as well.
-        detector: as `pipelines.joint.files.open_detector` takes it; None for the joint model's own eyes, or "embedded".
+        detector: as `pipelines.given_labels.detector_for` takes it; None for the joint model's own eyes, or "embedded".
         threshold: confidence in [0, 1] that a seen instrument must reach; None for
             `vision.labels.DEFAULT_THRESHOLD`, whatever the detector.
         frames_per_second: pictures looked at per second of video.

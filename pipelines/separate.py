@@ -4,6 +4,7 @@ Everything appears under `<output_dir>/<input's stem>/` at once, when complete: 
 `residual.<format>` if asked for, `manifest.json` and `report.html`.
 """
 
+import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,12 +19,13 @@ from audio.activity import Activity
 from audio.models import make_separator, require_model, resolve_name, source_names
 from audio.resampling import StreamResampler
 from audio.separator import StreamSeparator
-from av_sep.errors import ParameterError
+from av_sep.errors import ParameterError, shown
 from av_sep.instruments import URMP_13, Taxonomy, find_taxonomy
 from av_sep.media import AUDIO_FORMATS, BIT_DEPTHS, AudioReader, AudioWriter, open_audio, probe
 from av_sep.types import InstrumentLabels, MediaInfo, SeparationResult
 from pipelines import manifest, report
 from pipelines.config import SeparateConfig
+from pipelines.given_labels import detector_for, remarks_on_origin, sighting_without_pictures
 from pipelines.joint.files import is_joint, load_separation_model
 from pipelines.look import Looker, Sighting
 from pipelines.plain_settings import plain_settings
@@ -32,7 +34,10 @@ from pipelines.rests import activity_from_sound, known_to_play, should_gate_rest
 from pipelines.staging import require_own, require_writable, staged_folder
 from pipelines.stem_picture import StemPicture
 from pipelines.witnesses import WITNESSES, asks_sound, fuse, labels_from_sound, recording_gain
+from vision.detector import has_given_labels
 from vision.labels import labels_for_all, labels_from_instruments
+
+_log = logging.getLogger(__name__)
 
 RESIDUAL = "residual"
 WORTH_NAMING = 0.1  # a guess below this confidence would only confuse
@@ -74,12 +79,14 @@ class SeparationPlan:
 
     @property
     def witnesses(self) -> str | None:
-        """Who said what plays: "video", "audio" or "both"; None where nobody had to."""
+        """Who said what plays: "video", "audio" or "both", "file" for labels of sound; None where nobody had to."""
         if self.labels.origin != "detected":
             return None
         if self.sighting is None:
             return "audio"
-        return "video" if self.labels is self.sighting.labels else "both"
+        if self.labels is not self.sighting.labels:
+            return "both"
+        return "video" if self.info.has_video else "file"
 
 
 class SeparationRunner:
@@ -102,9 +109,10 @@ class SeparationRunner:
         if config.instruments is not None:
             config = replace(config, instruments=_read_instruments(config.instruments, self.taxonomy))
         self.config = config
-        self.looker = Looker(
-            str(config.detector), frames_per_second=config.frames_per_second, threshold=config.threshold
-        )
+        self.looker = self._looker(str(config.detector))
+
+    def _looker(self, detector: str) -> Looker:
+        return Looker(detector, frames_per_second=self.config.frames_per_second, threshold=self.config.threshold)
 
     @cached_property
     def separator(self) -> StreamSeparator:
@@ -129,7 +137,7 @@ class SeparationRunner:
         with open_audio(input_path) as reader:
             self._writer(directory, RESIDUAL, self.config.sample_rate_hz or reader.sample_rate_hz, reader)
         labels, sighting, gain = self._labels(input_path, info, progress)
-        remarks = [f"the pictures are {sighting.damage}"] if sighting and sighting.damage else []
+        remarks = self._remarks(info, sighting)
         seconds = {"looking": time.perf_counter() - started}
         return SeparationPlan(info, labels, sighting, directory, seconds, gain, remarks=remarks)
 
@@ -169,6 +177,15 @@ class SeparationRunner:
             report.write(staging / "report.html", plan, stems, self.config, rate_hz)
         return self._result(plan, {name: plan.directory / stem.path.name for name, stem in stems.items()})
 
+    def _remarks(self, info: MediaInfo, sighting: Sighting | None) -> list[str]:
+        """What is odd about the pictures, and about labels that somebody gave; the latter is said at once, too."""
+        if sighting is None:
+            return []
+        foreign = remarks_on_origin(self.looker.detector_name, info)
+        for remark in foreign:
+            _log.warning("%s: %s", shown(info.path), remark)
+        return [*([f"the pictures are {sighting.damage}"] if sighting.damage else []), *foreign]
+
     def _labels(
         self, path: Path, info: MediaInfo, progress: Progress
     ) -> tuple[InstrumentLabels, Sighting | None, float | None]:
@@ -177,14 +194,14 @@ class SeparationRunner:
             return labels_for_all(self.taxonomy), None, None
         if self.config.instruments is not None:
             return labels_from_instruments(self.config.instruments, self.taxonomy), None, None
-        if not info.has_video and self.config.labels in (None, "video"):
+        is_given = has_given_labels(str(self.config.detector))
+        if not info.has_video and self.config.labels in (None, "video") and not is_given:
             raise ParameterError(
                 "This file has sound but no pictures, so nobody can see what plays. Expected --instruments, e.g."
-                f" --instruments vn,vc, or --all, or --labels audio to have it guessed by ear. Received: {path}"
+                f" --instruments vn,vc, or --all, or --labels audio (or both) to have it guessed by ear, or --detector"
+                f" labels:<file>. Received: {path}"
             )
-        sighting = None
-        if info.has_video and self.config.labels != "audio":
-            sighting = self.looker.look(path, info, progress)
+        sighting = self._look(path, info, progress) if self.config.labels != "audio" else None
         labels, gain = sighting.labels if sighting else None, None
         if asks_sound(self.config.labels, str(self.config.detector), labels):
             gain = recording_gain(path)
@@ -193,6 +210,18 @@ class SeparationRunner:
         if not labels.instruments:
             raise ParameterError(_nothing_found(labels, path, looked=sighting is not None))
         return labels, sighting, gain
+
+    def _look(self, path: Path, info: MediaInfo, progress: Progress) -> Sighting | None:
+        """What is seen, or said by files of labels; None where there is neither."""
+        config = self.config
+        detector = detector_for(str(config.detector), path)
+        if detector != self.looker.detector_name:
+            self.looker = self._looker(detector)
+        if info.has_video:
+            return self.looker.look(path, info, progress)
+        if not has_given_labels(detector):
+            return None
+        return sighting_without_pictures(detector, info, config.frames_per_second, config.threshold)
 
     def _with_sound(
         self, seen: InstrumentLabels | None, path: Path, gain: float, progress: Progress

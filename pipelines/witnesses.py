@@ -41,7 +41,7 @@ from av_sep.media import AudioReader, open_audio
 from av_sep.types import InstrumentLabels
 from pipelines.joint.files import is_joint
 from pipelines.progress import Progress, silent
-from vision.detector import LABELS_PREFIX, split_names
+from vision.detector import has_given_labels
 
 WITNESSES = ("video", "audio", "both")
 DEFAULT_HEARD_THRESHOLD = 0.35
@@ -84,8 +84,7 @@ def default_witnesses(detector: str) -> str:
     Args:
         detector: as `pipelines.joint.files.open_detector` takes it.
     """
-    is_given = any(name.startswith(LABELS_PREFIX) for name in split_names(detector))
-    return "video" if is_given or is_joint(detector) else "both"
+    return "video" if has_given_labels(detector) or is_joint(detector) else "both"
 
 
 def asks_sound(wanted: str | None, detector: str, seen: InstrumentLabels | None) -> bool:

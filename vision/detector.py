@@ -78,6 +78,11 @@ def split_names(name: str) -> list[str]:
     return [part.strip() for part in _DIVIDING_COMMA.split(name)]
 
 
+def has_given_labels(name: str) -> bool:
+    """Whether a detector is, or is combined with, labels that somebody gave."""
+    return any(part.startswith(LABELS_PREFIX) for part in split_names(name))
+
+
 def _create_one(name: str, taxonomy: Taxonomy) -> InstrumentDetector:
     if name == "embedded":
         from vision.embedded_detector import EmbeddedDetector
