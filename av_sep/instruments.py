@@ -11,6 +11,7 @@ References:
 """
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -96,21 +97,46 @@ class Taxonomy:
         return self._index[name]
 
     def parse(self, spelling: str) -> str:
-        """Long name for whatever a person typed: long name, abbreviation or alias, in any case.
+        """Long name for whatever a person typed: long name, abbreviation or alias, in any case or number.
 
         Raises:
             ParameterError: for an unknown instrument, with the nearest known spelling as a suggestion.
         """
-        key = _normalize(spelling)
-        if key in self._spellings:
-            return self._spellings[key]
-        nearest = difflib.get_close_matches(key, self._spellings, n=1, cutoff=0.6)
-        hint = f" Did you mean {self._spellings[nearest[0]]!r}?" if nearest else ""
+        name = self._find(spelling)
+        if name is not None:
+            return name
+        hint = self._hint(_normalize(spelling))
         known = ", ".join(f"{i.abbreviation} ({i.name})" for i in self.instruments)
         raise ParameterError(f"Unknown instrument.{hint} Expected any of {known}. Received: {spelling!r}")
 
+    def _find(self, spelling: str) -> str | None:
+        """As `parse`; None for an unknown instrument."""
+        key = _normalize(spelling)
+        for known in (key, _PART.sub("", key)):
+            for form in (known, known.removesuffix("s"), known.removesuffix("es")):
+                if form in self._spellings:
+                    return self._spellings[form]
+        return None
+
+    def _hint(self, key: str) -> str:
+        relative = _RELATIVES.get(key)
+        if relative in self.names:
+            return f" The nearest to it is {relative!r}."
+        nearest = difflib.get_close_matches(key, self._spellings, n=1, cutoff=0.6)
+        return f" Did you mean {self._spellings[nearest[0]]!r}?" if nearest else ""
+
     def parse_list(self, text: str) -> tuple[str, ...]:
-        """Long names for a comma-separated list, in taxonomy order, without repeats: "vc,vn,vn" is violin, cello."""
+        """Long names for a comma-separated list, in taxonomy order, without repeats: "vc,vn,vn" is violin, cello.
+
+        Raises:
+            ParameterError: as `parse`, where there are spaces in the place of commas, and for an empty list.
+        """
+        for part in text.split(","):
+            words = part.split()
+            if self._find(part) is None and len(words) > 1 and all(map(self._find, words)):
+                raise ParameterError(
+                    f"Expected commas between instruments. Did you mean {','.join(words)!r}? Received: {text!r}"
+                )
         names = {self.parse(part) for part in text.split(",") if part.strip()}
         if not names:
             raise ParameterError(f"Expected at least one instrument, e.g. 'vn,vc'. Received: {text!r}")
@@ -134,26 +160,40 @@ class Taxonomy:
         return tuple(sorted(self.index(name) for name in names))
 
 
+# What says which of several players it is: "1st violin", "violin 2", "violin II".
+_PART = re.compile(r"^(?:1st|2nd|3rd|4th|first|second|third|fourth)_|_(?:\d+|i{1,3}|iv)$")
+# Instruments of no taxonomy whose names are most like those of others.
+_RELATIVES = {"english_horn": "oboe", "cor_anglais": "oboe", "flugelhorn": "trumpet", "piccolo": "flute"}
+
+
 def _normalize(spelling: str) -> str:
     return "_".join(spelling.strip().lower().replace("-", " ").replace("_", " ").split())
 
 
+_CLARINETS = (
+    *(f"{key} clarinet" for key in ("bb", "b flat", "a", "eb", "e flat", "bass")),
+    *(f"clarinet in {key}" for key in ("bb", "b flat", "a", "eb", "e flat")),
+)
+_SAXOPHONES = tuple(
+    f"{voice} {name}" for voice in ("soprano", "alto", "tenor", "baritone", "bari") for name in ("sax", "saxophone")
+)
+
 URMP_13 = Taxonomy(
     "urmp13",
     (
-        Instrument("violin", "vn", "strings", ("vln", "fiddle", "violins")),
-        Instrument("viola", "va", "strings", ("vla", "violas")),
-        Instrument("cello", "vc", "strings", ("vcl", "violoncello", "celli", "cellos")),
+        Instrument("violin", "vn", "strings", ("vln", "fiddle")),
+        Instrument("viola", "va", "strings", ("vla",)),
+        Instrument("cello", "vc", "strings", ("vcl", "violoncello", "celli")),
         Instrument("double_bass", "db", "strings", ("contrabass", "cb", "bass", "doublebass", "upright bass")),
-        Instrument("flute", "fl", "woodwinds", ("flutes",)),
-        Instrument("oboe", "ob", "woodwinds", ("oboes",)),
-        Instrument("clarinet", "cl", "woodwinds", ("clarinets",)),
-        Instrument("saxophone", "sax", "woodwinds", ("sx", "saxophones")),
-        Instrument("bassoon", "bn", "woodwinds", ("bsn", "fagott", "bassoons")),
-        Instrument("trumpet", "tpt", "brass", ("trp", "cornet", "trumpets")),
-        Instrument("horn", "hn", "brass", ("french horn", "hrn", "horns")),
-        Instrument("trombone", "tbn", "brass", ("trb", "trombones")),
-        Instrument("tuba", "tba", "brass", ("tubas",)),
+        Instrument("flute", "fl", "woodwinds"),
+        Instrument("oboe", "ob", "woodwinds"),
+        Instrument("clarinet", "cl", "woodwinds", _CLARINETS),
+        Instrument("saxophone", "sax", "woodwinds", ("sx", *_SAXOPHONES)),
+        Instrument("bassoon", "bn", "woodwinds", ("bsn", "fagott")),
+        Instrument("trumpet", "tpt", "brass", ("trp", "cornet", "bb trumpet", "c trumpet")),
+        Instrument("horn", "hn", "brass", ("french horn", "hrn", "f horn", "horn in f")),
+        Instrument("trombone", "tbn", "brass", ("trb", "tenor trombone", "bass trombone")),
+        Instrument("tuba", "tba", "brass"),
     ),
 )
 

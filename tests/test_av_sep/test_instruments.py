@@ -67,6 +67,25 @@ def test_every_spelling_belongs_to_one_instrument(taxonomy):
         ("violoncello", "cello"),
         ("sax", "saxophone"),
         ("vla", "viola"),
+        ("alto sax", "saxophone"),
+        ("Tenor Saxophone", "saxophone"),
+        ("soprano sax", "saxophone"),
+        ("baritone saxophones", "saxophone"),
+        ("Bb clarinet", "clarinet"),
+        ("B-flat clarinet", "clarinet"),
+        ("A clarinet", "clarinet"),
+        ("clarinet in A", "clarinet"),
+        ("bass clarinet", "clarinet"),
+        ("1st violin", "violin"),
+        ("second violins", "violin"),
+        ("violin 1", "violin"),
+        ("Violin II", "violin"),
+        ("vn_2", "violin"),
+        ("french horns", "horn"),
+        ("contrabasses", "double_bass"),
+        ("double basses", "double_bass"),
+        ("violas", "viola"),
+        ("tubas", "tuba"),
     ),
 )
 def test_people_s_spellings_are_understood(typed, name):
@@ -79,6 +98,24 @@ def test_people_s_spellings_are_understood(typed, name):
 )
 def test_misspelt_instrument_is_answered_with_the_nearest(typed, suggestion):
     with pytest.raises(ParameterError, match=rf"Did you mean '{suggestion}'\?.*Received: '{typed}'$"):
+        URMP_13.parse(typed)
+
+
+@pytest.mark.parametrize(
+    ("typed", "relative"),
+    (("english horn", "oboe"), ("Cor anglais", "oboe"), ("piccolo", "flute"), ("flugelhorn", "trumpet")),
+)
+def test_an_instrument_that_is_none_of_them_is_answered_with_its_relative(typed, relative):
+    with pytest.raises(ParameterError, match=rf"^Unknown instrument\. The nearest to it is '{relative}'\. Expected"):
+        URMP_13.parse(typed)
+    with pytest.raises(ParameterError, match="Expected any of voc") as caught:
+        MUSDB_4.parse(typed)
+    assert relative not in str(caught.value)
+
+
+@pytest.mark.parametrize("typed", ("violin clarinet", "first", "2", "s", "1st", "alto", "violin x"))
+def test_what_says_which_player_it_is_is_no_instrument(typed):
+    with pytest.raises(ParameterError, match="Unknown instrument"):
         URMP_13.parse(typed)
 
 
@@ -102,6 +139,12 @@ def test_unknown_instrument_is_answered_with_all_of_them(typed):
 )
 def test_lists_come_in_taxonomy_order_without_repeats(text, names):
     assert URMP_13.parse_list(text) == names
+
+
+@pytest.mark.parametrize("text", ("vn va vc", "vn  va vc,fl"))
+def test_spaces_in_the_place_of_commas_are_told(text):
+    with pytest.raises(ParameterError, match="commas between instruments. Did you mean 'vn,va,vc'.*Received: 'vn"):
+        URMP_13.parse_list(text)
 
 
 @pytest.mark.parametrize("text", ("", " , ,"))
