@@ -85,7 +85,7 @@ def run() -> None:
 @json_option
 @debug_option
 def separate(inputs, output_dir, instruments, quiet, as_json, debug, **options) -> None:
-    """Separate performance videos (sound files with --instruments or --labels audio) into one stem per instrument.
+    """Separate performance videos (sound files with --instruments, --labels audio or both) into stems.
 
     Folders are searched for media files. Stems, a manifest and a report page go to OUTPUT/<name of the input>/.
     """

@@ -6,7 +6,8 @@ DETECTORS = "embedded, hub:<handle or folder>, labels:<file>, several with comma
 
 threshold_option = click.option(
     "--threshold", type=click.FloatRange(0, 1),
-    help="Confidence that an instrument must reach to be seen.  [default: 0.4]",
+    help="Confidence that an instrument must reach to be seen; where ears help, both together must reach 0.5,"
+    " whatever this is.  [default: 0.4]",
 )  # fmt: skip
 fps_option = click.option(
     "--fps", "frames_per_second", default=1.0, show_default=True, help="Pictures looked at per second of video."

@@ -101,6 +101,7 @@ class SeparationRunner:
 
     def __init__(self, config: SeparateConfig):
         config = plain_settings(config)
+        _tell_what_is_passed_over(config)
         if config.detector is None:
             config = replace(config, detector=config.model if is_joint(config.model) else "embedded")
         _validate(config)
@@ -208,7 +209,8 @@ class SeparationRunner:
             labels = self._with_sound(labels, path, gain, progress)
         assert labels is not None, "there is a witness in every case"
         if not labels.instruments:
-            raise ParameterError(_nothing_found(labels, path, looked=sighting is not None))
+            by_list = sighting is not None and labels is sighting.labels and is_given
+            raise ParameterError(_nothing_found(labels, path, looked=sighting is not None, by_list=by_list))
         return labels, sighting, gain
 
     def _look(self, path: Path, info: MediaInfo, progress: Progress) -> Sighting | None:
@@ -360,6 +362,15 @@ def _validate(config: SeparateConfig) -> None:
         raise ParameterError(f"Expected a sample rate of 1,000 to 768,000 Hz. Received: {config.sample_rate_hz}")
 
 
+def _tell_what_is_passed_over(config: SeparateConfig) -> None:
+    if config.instruments is None and not config.all_instruments:
+        return
+    idle = [f"--{name}" for name in ("detector", "threshold") if getattr(config, name) is not None]
+    if idle:
+        named = "--all" if config.all_instruments else "--instruments"
+        _log.warning("nobody looks where %s says what plays: %s passed over", named, " and ".join(idle))
+
+
 def _read_instruments(given: str | Iterable[str], taxonomy: Taxonomy) -> tuple[str, ...]:
     """Long names of what the user says plays, in the order of the model's taxonomy.
 
@@ -381,9 +392,15 @@ def _require_known(instruments: Iterable[str], known: Sequence[str]) -> None:
         )
 
 
-def _nothing_found(labels: InstrumentLabels, path: Path, *, looked: bool) -> str:
+def _nothing_found(labels: InstrumentLabels, path: Path, *, looked: bool, by_list: bool) -> str:
     likeliest = int(np.argmax(labels.label_vector))
     confidence = float(labels.label_vector[likeliest])
+    # A list decides, however likely an instrument is that it leaves out.
+    if by_list and confidence >= labels.threshold:
+        return (
+            "The file of labels lists no instrument; correct its list, or name them with --instruments, e.g."
+            f" --instruments vn,vc. Received: {path}"
+        )
     advice = ", or have them guessed by ear with --labels audio" if looked else ""
     if confidence < WORTH_NAMING:
         best = "nothing is like one of them"

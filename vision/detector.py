@@ -96,8 +96,8 @@ def _create_one(name: str, taxonomy: Taxonomy) -> InstrumentDetector:
         from vision.label_file_detector import LabelFileDetector
 
         return LabelFileDetector(name.removeprefix(LABELS_PREFIX).strip(), taxonomy=taxonomy)
-    expected = " or ".join(DETECTOR_NAMES)
-    raise ParameterError(f"Unknown detector.{_suggest(name)} Expected {expected}. Received: {name!r}")
+    expected = f"{', '.join(DETECTOR_NAMES)}, several of these with commas, or a joint model's .keras file."
+    raise ParameterError(f"Unknown detector.{_suggest(name)} Expected {expected} Received: {name!r}")
 
 
 def _suggest(name: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 import av_sep
-from av_sep.errors import MediaError
+from av_sep.errors import MediaError, ParameterError
 from pipelines.cli import main
 
 
@@ -93,6 +93,22 @@ def test_labels_of_another_film_are_remarked_on_and_used(film, tmp_path, caplog,
         assert remark.endswith(words) and "known.json" in remark
         assert record.getMessage() == f"{film}: {remark}"
         assert f"In this recording {remark}." in result.report.read_text()
+
+
+@pytest.mark.parametrize("instruments", [{"instruments": "vn"}, {"all_instruments": True}])
+def test_who_looks_makes_no_difference_where_somebody_says_what_plays(duet, tmp_path, caplog, instruments):
+    with caplog.at_level(logging.WARNING):
+        av_sep.separate(duet, tmp_path, model="wiener", dry_run=True, **instruments)
+        assert not caplog.records
+        av_sep.separate(duet, tmp_path, model="wiener", dry_run=True, detector="embedded", threshold=0.3, **instruments)
+    (record,) = caplog.records
+    assert record.getMessage().endswith("--detector and --threshold passed over")
+
+
+def test_an_empty_list_decides_and_is_named(film, tmp_path):
+    labels = write_labels(tmp_path / "known.json", label_vector={"violin": 0.91})
+    with pytest.raises(ParameterError, match="^The file of labels lists no instrument; correct .*film.mp4$"):
+        separate(film, tmp_path / "out", labels)
 
 
 class TestSound:

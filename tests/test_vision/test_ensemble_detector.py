@@ -175,7 +175,7 @@ class TestNames:
         "name, wrong", [("embeded,hub:a", "embeded"), ("embedded,hub:", "hub:"), ("embedded,x", "embedded,x")]
     )
     def test_unknown_ones_are_named(self, name, wrong):
-        with pytest.raises(ParameterError, match=f"Unknown detector.*Received: '{wrong}'"):
+        with pytest.raises(ParameterError, match=f"Unknown detector.*commas.*\\.keras file. Received: '{wrong}'"):
             create_detector(name)
 
 
