@@ -231,8 +231,8 @@ def test_another_table_renames_stems_and_drops_the_mixture_where_some_are_left_o
 def test_a_table_of_labels_is_checked(tmp_path):
     with pytest.raises(ParameterError, match="Received: 'kazoo'"):
         MUSDB.extended({"kazoo": "kazoo"})
-    (tmp_path / "labels.csv").write_text("label,instrument\nsynth,other\nchoir,singers\n")
-    with pytest.raises(MediaError, match="labels.csv, line 3: Unknown instrument.*Received: 'singers'"):
+    (tmp_path / "labels.csv").write_text("label,instrument\nsynth,other\nchoir,kazoos\n")
+    with pytest.raises(MediaError, match="labels.csv, line 3: Unknown instrument.*Received: 'kazoos'"):
         MUSDB.extended_from(tmp_path / "labels.csv")
     (tmp_path / "labels.csv").write_text("name,instrument\nsynth,other\n")
     with pytest.raises(MediaError, match="Expected the columns label, instrument. Received: name, instrument"):
