@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from audio.separation_model import WholeMixtureModel
 from audio.reweighting import share_difference
+from audio.separation_model import WholeMixtureModel
 from audio.separator import BLOCK_SAMPLES, StreamSeparator
 from audio.stream_blocks import SeparatedBlock, validated_block
 from av_sep.errors import ParameterError

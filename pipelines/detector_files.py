@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vision.detector import HUB_PREFIX, LABELS_PREFIX, split_names
+from vision.detector import HUB_PREFIX, label_files, split_names
 
 
 def detector_files(name: str) -> tuple[Path, ...]:
@@ -20,10 +20,8 @@ def detector_files(name: str) -> tuple[Path, ...]:
     """
     if name.endswith(".keras"):
         return (Path(name),)
-    parts = split_names(name)
-    labels = [Path(part.removeprefix(LABELS_PREFIX).strip()) for part in parts if part.startswith(LABELS_PREFIX)]
-    models = [part.removeprefix(HUB_PREFIX).strip() for part in parts if part.startswith(HUB_PREFIX)]
-    return (*labels, *(file for model in models for file in _model_files(Path(model))))
+    models = [part.removeprefix(HUB_PREFIX).strip() for part in split_names(name) if part.startswith(HUB_PREFIX)]
+    return (*label_files(name), *(file for model in models for file in _model_files(Path(model))))
 
 
 def detector_states(name: str) -> list[dict[str, Any]]:

@@ -10,10 +10,9 @@ import numpy as np
 
 from av_sep.errors import MediaError, shown
 from av_sep.types import MediaInfo, VideoFrame
-from pipelines.joint.files import open_detector
-from pipelines.look import Sighting
-from vision.detector import LABELS_PREFIX, split_names
-from vision.labels import DEFAULT_THRESHOLD, players_and_labels
+from pipelines.look import Looker, Sighting
+from vision.detector import LABELS_PREFIX, label_files, split_names
+from vision.labels import players_and_labels
 
 
 def detector_for(detector: str, input_path: Path) -> str:
@@ -30,23 +29,17 @@ def detector_for(detector: str, input_path: Path) -> str:
 
 
 def _for_input(name: str, input_path: Path) -> str:
-    if not name.startswith(LABELS_PREFIX):
-        return name
-    place = _place(name)
+    places = label_files(name)
     # Unlike `Path.is_dir` this raises nothing for a place out of reach.
-    if not os.path.isdir(place):
+    if not places or not os.path.isdir(places[0]):
         return name
-    labels = place / f"{input_path.stem}.json"
+    labels = places[0] / f"{input_path.stem}.json"
     if not os.path.isfile(labels):
         raise MediaError(
-            f"Expected a file of labels for each input in the folder {shown(place)}, as annotate writes them."
+            f"Expected a file of labels for each input in the folder {shown(places[0])}, as annotate writes them."
             f" Received: {shown(input_path)}, without {shown(labels.name)}"
         )
     return f"{LABELS_PREFIX}{labels}"
-
-
-def _place(name: str) -> Path:
-    return Path(name.removeprefix(LABELS_PREFIX).strip())
 
 
 def sighting_without_pictures(
@@ -63,14 +56,14 @@ def sighting_without_pictures(
     Raises:
         MediaError, ParameterError: for a file that cannot be used.
     """
-    names = [name for name in split_names(detector) if name.startswith(LABELS_PREFIX)]
-    files = open_detector(",".join(names))
+    names = ",".join(f"{LABELS_PREFIX}{place}" for place in label_files(detector))
+    looker = Looker(names, frames_per_second=frames_per_second, threshold=threshold)
+    files = looker.detector
     # The picture is not looked at; without boxes drawn on it its size is nobody's matter.
     blank = np.zeros((64, 64, 3), np.uint8)
     times = np.arange(max(1, round(info.duration_seconds * frames_per_second))) / frames_per_second
     found = tuple(files.detect(VideoFrame(float(time), blank) for time in times))
-    threshold = DEFAULT_THRESHOLD if threshold is None else threshold
-    players, labels = players_and_labels(found, files.taxonomy, threshold, files.lookalikes)
+    players, labels = players_and_labels(found, files.taxonomy, looker.threshold, files.lookalikes)
     return Sighting(labels, found, shown=(), num_video_frames=0, size=(0, 0), players=players)
 
 
@@ -79,8 +72,7 @@ def remarks_on_origin(detector: str, info: MediaInfo) -> list[str]:
 
     Sound of the same name is taken for that film's.
     """
-    places = [_place(name) for name in split_names(detector) if name.startswith(LABELS_PREFIX)]
-    return [remark for place in places if (remark := _remark_on_origin(place, info)) is not None]
+    return [remark for place in label_files(detector) if (remark := _remark_on_origin(place, info)) is not None]
 
 
 def _remark_on_origin(place: Path, info: MediaInfo) -> str | None:

@@ -63,7 +63,9 @@ def require_own(directory: Path, *, overwrite: bool) -> None:
         )
     require_free(directory, overwrite=overwrite)
     # Of a link nothing but the link is replaced.
-    foreign = _first_foreign(directory) if _is_taken(directory) and not directory.is_symlink() else None
+    if directory.is_symlink() or not _is_taken(directory):
+        return
+    foreign = _first_foreign(directory)
     if foreign is not None:
         raise ParameterError(
             "Expected an earlier result with nothing else in its folder; move what is yours away, or choose another"

@@ -7,6 +7,7 @@ memory of a few pictures.
 import difflib
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Protocol
 
 from av_sep.errors import ParameterError
@@ -78,9 +79,15 @@ def split_names(name: str) -> list[str]:
     return [part.strip() for part in _DIVIDING_COMMA.split(name)]
 
 
+def label_files(name: str) -> tuple[Path, ...]:
+    """Files (or folders) of labels that a detector is, or is combined with."""
+    named = (part for part in split_names(name) if part.startswith(LABELS_PREFIX))
+    return tuple(Path(part.removeprefix(LABELS_PREFIX).strip()) for part in named)
+
+
 def has_given_labels(name: str) -> bool:
     """Whether a detector is, or is combined with, labels that somebody gave."""
-    return any(part.startswith(LABELS_PREFIX) for part in split_names(name))
+    return bool(label_files(name))
 
 
 def _create_one(name: str, taxonomy: Taxonomy) -> InstrumentDetector:

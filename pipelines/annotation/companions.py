@@ -27,7 +27,7 @@ def annotation_of_file(content: Mapping[str, Any], json_path: Path, video_path: 
         video_path: the video, whose name the other files hold.
 
     Raises:
-        ParameterError: as `pipelines.annotation.reading.labels_of_file`.
+        ParameterError: as `pipelines.annotation.reading.spelled_out` and `labels_of_file`.
     """
     content = spelled_out(content, json_path)
     earlier, size = labels_of_file(content, json_path), content["picture_size"]

@@ -36,13 +36,12 @@ def labels_of_file(content: Mapping[str, Any], path: Path) -> EarlierLabels:
     """The values of a JSON file of this version.
 
     Args:
-        content: of the file.
+        content: of the file, as `spelled_out` gives it.
         path: the file, for errors.
 
     Raises:
-        ParameterError: as `spelled_out`.
+        ParameterError: for an entry that lacks something or is of another form.
     """
-    content = spelled_out(content, path)
     with _naming_the_file(path):
         return EarlierLabels(
             _labels(content),

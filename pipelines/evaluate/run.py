@@ -11,6 +11,7 @@ import pandas as pd
 
 from av_sep.errors import MediaError, ParameterError
 from av_sep.media import replace_when_complete
+from pipelines.error_lines import WorkFailed
 from pipelines.evaluate.collect import ScoreTables, collect
 from pipelines.evaluate.config import EvaluateConfig, Listed, as_tuple
 from pipelines.evaluate.outcome import PAGE, SETTINGS, write_outcome
@@ -19,7 +20,6 @@ from pipelines.evaluate.systems import ALWAYS
 from pipelines.evaluate.tables import SystemInfo
 from pipelines.evaluate.track_work import evaluate_track
 from pipelines.evaluate.units import WORK
-from pipelines.error_lines import WorkFailed
 from pipelines.joint.files import require_detector
 from pipelines.look import Looker
 from pipelines.manifest import versions

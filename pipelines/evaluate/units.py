@@ -5,7 +5,6 @@ scores anew where it is not: killed, repeated, with other models added, an evalu
 never mixes scores that were made differently.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from pipelines.detector_files import detector_files
 from pipelines.evaluate.config import EvaluateConfig
 from pipelines.evaluate.scoring import Scored
 from pipelines.evaluate.systems import SystemSpec
+from pipelines.fingerprint import fingerprint
 from pipelines.staging import make_folder
 from vision.detector import split_names
 from vision.instrument_classifier import HEAD_PATH
@@ -75,7 +75,7 @@ class TrackTask:
         # The scores' key outlives versions of the program, so it holds the packaged head as well.
         packaged = [HEAD_PATH] if "embedded" in split_names(config.detector) else []
         eyes = _identities([*packaged, *(path for path in detector_files(config.detector) if path.is_file())])
-        return _digest([_PROTOCOL, settings, eyes, _identities((self.track.video, self.track.boxes))])
+        return fingerprint([_PROTOCOL, settings, eyes, _identities((self.track.video, self.track.boxes))])
 
     @property
     def hearing_path(self) -> Path:
@@ -84,7 +84,7 @@ class TrackTask:
 
     def hearing_key(self) -> str:
         """Of what is heard in the film."""
-        return _digest([_PROTOCOL, _identities((*TAGGER_FILES, self.track.video))])
+        return fingerprint([_PROTOCOL, _identities((*TAGGER_FILES, self.track.video))])
 
     def key(self, unit: Unit, instruments: Sequence[str], known: Sequence[str]) -> str:
         """Of a unit's scores, `instruments` being what is said to play and `known` those that do for certain."""
@@ -97,7 +97,7 @@ class TrackTask:
         listener = _identities(TAGGER_FILES) if config.gate_rests and is_network else []
         system = [unit.spec.info.name, unit.spec.source, unit.spec.identity, listener]
         content = [_PROTOCOL, system, unit.labels, list(instruments), list(known), list(self.instruments), settings]
-        return _digest([*content, _identities(sounds), _identities(theirs)])
+        return fingerprint([*content, _identities(sounds), _identities(theirs)])
 
 
 def read_unit(path: Path, key: str) -> Scored | None:
@@ -131,7 +131,3 @@ def _identities(paths: Sequence[Path | None]) -> list[list[Any]]:
     """A file changed where its size or time did."""
     states = [(path, path.stat()) for path in dict.fromkeys(paths) if path is not None]
     return [[path.name, state.st_size, state.st_mtime_ns] for path, state in states]
-
-
-def _digest(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode("utf-8", "surrogateescape")).hexdigest()

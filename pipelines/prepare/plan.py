@@ -2,8 +2,6 @@
 
 import dataclasses
 import difflib
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +13,7 @@ from av_sep.datasets.track import Dataset, Track
 from av_sep.errors import MediaError, ParameterError
 from av_sep.instruments import Taxonomy
 from pipelines.detector_files import detector_states
+from pipelines.fingerprint import fingerprint
 from pipelines.prepare.config import PrepareConfig
 from pipelines.prepare.pictures import KNOWN
 from pipelines.prepare.shards import ShardTask, Source
@@ -189,4 +188,4 @@ def _fingerprint(
     content: dict[str, Any] = {"header": header, "shards": shards, "parts": parts, "files": files}
     if detector:
         content["detector"] = detector
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode("utf-8", "surrogateescape")).hexdigest()
+    return fingerprint(content)

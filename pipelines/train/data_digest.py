@@ -1,6 +1,5 @@
 """What tells the data of a run from others, wherever they lie and however old their files are."""
 
-import hashlib
 import json
 import os
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from av_sep.datasets.packed_bank import INDEX_NAME
 from av_sep.errors import MediaError, shown
+from pipelines.fingerprint import fingerprint
 from pipelines.train.files import files_at
 
 
@@ -34,7 +34,7 @@ def data_digest(location: str) -> str:
             content = _bank(Path(location))
     except (OSError, ValueError, AttributeError) as error:
         raise MediaError(f"Cannot read {shown(location)}: {getattr(error, 'strerror', None) or error}") from error
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode("utf-8", "surrogateescape")).hexdigest()
+    return fingerprint(content)
 
 
 def _bank(folder: Path) -> dict[str, Any]:
