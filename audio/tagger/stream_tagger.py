@@ -11,11 +11,11 @@ The rule, and why it is so:
 5. Over the recording an instrument gets the mean of its best `TOP_FRACTION` of sounding windows: a player who rests
    for most of a piece must not be diluted, and a single wrong window must not create him.
 6. Who is told what can play listens for that alone: all other instruments get 0.
-7. The activity over time (`StreamTagger.track_activity`) is heard in windows that begin a quarter of a window after
-   each other, and not pooled: each speaks for its middle.
+7. The activity over time (`StreamTagger.track_activity`) is heard in windows that begin an eighth of a window after
+   each other, and not pooled: each speaks for what it hears, but for a tenth at both ends (see `audio.activity`).
 
 Memory does not grow with the recording: of the confidences so far only a histogram is kept, `NUM_BINS` bins wide; the
-activity keeps 13 numbers for each 0.8 s.
+activity keeps 13 numbers for each 0.4 s.
 """
 
 import math
@@ -36,7 +36,9 @@ CANCELLED_DB = -15.0  # of the sum of channels, relative to their mean level
 NUM_BINS = 512
 WINDOWS_PER_BATCH = 8
 HOPS_PER_WINDOW = 2
-ACTIVITY_HOPS_PER_WINDOW = 4
+ACTIVITY_HOPS_PER_WINDOW = 8
+# Of a window, to both sides of its middle: what it hears at its edges is too little to tell who rests there.
+ACTIVITY_REACH = 0.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +124,7 @@ class StreamTagger:
         Windows below -70 dBFS are passed over, so quiet recordings must be turned up first (`audio.level`).
 
         Returns:
-            Log odds of the candidates, in the order of `instruments`, every quarter of a window where something sounds.
+            Log odds of the candidates, in the order of `instruments`, every eighth of a window where something sounds.
         """
         known = self._known(candidates)
         heard = self._heard(blocks, sample_rate_hz, known, ACTIVITY_HOPS_PER_WINDOW)
@@ -130,7 +132,9 @@ class StreamTagger:
         rows = np.array([log_odds for _, log_odds in moments], np.float32).reshape(len(moments), len(known))
         asked = np.flatnonzero(known)
         names = tuple(self.instruments[i] for i in asked)
-        return Activity(names, np.array([seconds for seconds, _ in moments]), rows[:, asked])
+        window_seconds = self.network.options["window_samples"] / self.network.options["sample_rate_hz"]
+        times_seconds = np.array([seconds for seconds, _ in moments])
+        return Activity(names, times_seconds, rows[:, asked], ACTIVITY_REACH * window_seconds)
 
     def _heard(
         self, blocks: Iterable[np.ndarray], sample_rate_hz: float, known: np.ndarray, hops_per_window: int

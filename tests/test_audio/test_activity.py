@@ -15,8 +15,8 @@ def activity():
 
 
 def raw(log_odds):
-    """Odds times e, where that is below 1, to the third power, written out."""
-    return np.minimum(np.exp(np.asarray(log_odds, np.float64)) * np.e, 1) ** 3
+    """Odds times e to the 5/4, where that is below 1, to the power of 2.4, written out."""
+    return np.minimum(np.exp(np.asarray(log_odds, np.float64)) * np.e**1.25, 1) ** 2.4
 
 
 def test_weights_are_those_of_the_formula(activity):
@@ -28,7 +28,7 @@ def test_weights_are_those_of_the_formula(activity):
 
 def test_somebody_plays_however_unlikely_all_are():
     activity = Activity(NAMES, np.zeros(1), np.array([[-80, -200, -80.5]], np.float32))
-    np.testing.assert_allclose(activity.weights(NAMES, np.zeros(1))[:, 0], [1, 0, np.exp(-1.5)], rtol=1e-4)
+    np.testing.assert_allclose(activity.weights(NAMES, np.zeros(1))[:, 0], [1, 0, np.exp(-1.2)], rtol=1e-4)
 
 
 def test_logarithms_are_interpolated_and_stay_beyond_the_ends(activity):
@@ -38,6 +38,30 @@ def test_logarithms_are_interpolated_and_stay_beyond_the_ends(activity):
     first, second, last = (raw(row) for row in activity.log_odds)
     for column, mean in ((2, first**0.75 * second**0.25), (3, second**0.25 * last**0.75)):
         np.testing.assert_allclose(weights[:, column], mean / mean.max(), rtol=1e-5, atol=1e-30)
+
+
+def test_rest_lasts_as_long_as_any_window_that_hears_it():
+    """Windows of two seconds, one a second: who rests from 3 to 7 is heard to rest by those around 4, 5 and 6 alone."""
+    log_odds = np.full((10, 2), 4, np.float32)
+    log_odds[4:7, 0] = -4
+    heard = Activity(("violin", "flute"), np.arange(10.0), log_odds, reach_seconds=1.0)
+    violin, flute = heard.weights(("violin", "flute"), np.array([2.9, 3.0, 3.4, 5.5, 7.0, 7.1]))
+    np.testing.assert_allclose(violin, [1, raw(-4), raw(-4), raw(-4), raw(-4), 1], rtol=1e-5)
+    np.testing.assert_array_equal(flute, 1)
+    # Moments alone: half of the second before and after goes from one to the other.
+    violin, _ = Activity(heard.instruments, heard.times_seconds, log_odds).weights(heard.instruments, np.array([3.5]))
+    np.testing.assert_allclose(violin, raw(-4) ** 0.5, rtol=1e-5)
+
+
+def test_beyond_all_reach_weights_are_those_of_the_nearest_time_and_in_gaps_interpolated():
+    log_odds = np.array([[-3, 0], [-5, 0]], np.float32)
+    heard = Activity(("violin", "flute"), np.array([10.0, 20.0]), log_odds, reach_seconds=2.0)
+    violin, _ = heard.weights(("violin", "flute"), np.array([0.0, 12.0, 15.0, 18.0, 99.0]))
+    between = np.sqrt(raw(-3) * raw(-5))
+    np.testing.assert_allclose(violin[[0, 2, 3, 4]], [raw(-3), between, raw(-5), raw(-5)], rtol=1e-5)
+    # Within reach of the first the second pulls, as without any reach.
+    np.testing.assert_allclose(violin[1], raw(-3) ** 0.8 * raw(-5) ** 0.2, rtol=1e-5)
+    assert heard.believing(("violin",)).reach_seconds == 2.0
 
 
 def test_who_is_known_to_play_plays_in_his_best_times():
@@ -73,5 +97,7 @@ def test_wrong_instruments_and_shapes_are_refused(activity):
         Activity(NAMES, np.zeros(2), np.zeros((3, 2), np.float32))
     with pytest.raises(ParameterError, match="Expected finite times and log odds"):
         Activity(NAMES, np.zeros(1), np.full((1, 3), np.nan, np.float32))
+    with pytest.raises(ParameterError, match="Expected a reach of 0 or more. Received: reach_seconds=-1"):
+        Activity(NAMES, np.zeros(1), np.zeros((1, 3), np.float32), -1)
     with pytest.raises(ParameterError, match="Expected rising times"):
         Activity(NAMES, np.array([1.0, 1.0]), np.zeros((2, 3), np.float32))

@@ -184,17 +184,18 @@ def test_candidates_are_told_to_the_network_and_all_others_are_0(tagger, make_si
 
 
 def test_activity_goes_from_one_player_to_the_other(tagger, make_sine):
-    """2.4 s of a low tone, 1.6 s of silence, 2 s of a high one: windows of half a second, eight a second."""
+    """2.4 s of a low tone, 1.6 s of silence, 2 s of a high one: windows of half a second, 16 a second."""
     parts = [tone(make_sine, 300, 2.4), np.zeros((int(1.6 * RATE_HZ), 1)), tone(make_sine, 1700, 2.0)]
     activity = tagger.track_activity([np.concatenate(parts)], RATE_HZ)
     assert activity.instruments == ("low", "high")
     # Of silence nothing is said.
-    np.testing.assert_allclose(np.unique(np.diff(activity.times_seconds)), [0.125, 1.25])
+    np.testing.assert_allclose(np.unique(np.diff(activity.times_seconds)), [0.0625, 1.1875])
     assert activity.times_seconds[0] == 0.25 and activity.times_seconds[-1] == 5.75
     low, high = activity.log_odds.T
     times = activity.times_seconds
     assert np.all(low[times < 2.1] > 3) and np.all(high[times < 2.1] < -3)
     assert np.all(high[times > 4.3] > 3) and np.all(low[times > 4.3] < -3)
+    assert activity.reach_seconds == 0.4 * 0.5
 
 
 def test_activity_is_that_of_the_candidates_however_the_stream_is_cut(tagger, rng, make_sine):
