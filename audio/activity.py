@@ -12,10 +12,13 @@ The rule: an instrument's weight at a time is `exp(SHARPNESS * min(0, l + BENEFI
 playing then: only who is rather heard to rest loses anything, and the surer that is the more. Nobody is judged alone:
 weights matter only in relation to each other (see `audio.reweighting`).
 
-A listener hears seconds at a time, and somebody who plays in a few of them plays in that window. So of the windows that
-reach over a moment the one that hears him least counts: who rests all through a window rests at each of its moments,
-and a rest is known from its beginning to its end, where the middles of windows alone would tell all but half a window
-at both ends. Windows say little of their very edges, so they reach less far than they hear (`reach_seconds`).
+A listener hears seconds at a time, and who plays in a few of them plays in that window. So of somebody who is known to
+play the window that hears him least counts, of all that reach over a moment: who rests all through a window rests at
+each of its moments, and a rest is known from its beginning to its end, where the middles of windows alone would leave
+half a window at both ends. Windows say little of their very edges, so they reach less far than they hear
+(`reach_seconds`), and the least of several is lower than each, which `LEAST_LIFT` makes up for. Where labels were
+guessed a window more often misses who plays in it, so each tells of its middle only: among all 13 instruments as labels
+the least of windows costs trios a dB.
 
 The numbers were chosen on mixtures like those of `benchmarks/rests.py` and on pieces in which nobody rests for long.
 There this rule costs next to nothing, where a logistic weight, which takes something from everybody who is not heard
@@ -30,8 +33,9 @@ import numpy as np
 
 from av_sep.errors import ParameterError
 
-SHARPNESS = 2.4
-BENEFIT_OF_DOUBT = 1.25
+SHARPNESS = 3.0
+BENEFIT_OF_DOUBT = 1.0
+LEAST_LIFT = 0.5
 BELIEVED_LOG_ODDS = 3.0
 # Of the times, in which an instrument that is known to play is taken to play; a few are enough, for it may play little.
 BEST_SHARE = 0.25
@@ -46,7 +50,8 @@ class Activity:
         instruments: names in order.
         times_seconds: rising, float64 `[num_times]`.
         log_odds: of each playing then, float32 `[num_times, num_instruments]`.
-        reach_seconds: how far before and after these times they tell who rests; 0 for moments.
+        reach_seconds: how far before and after these times they tell who of the known rests; 0 for moments.
+        known: who is known to play at some time; see `believing`.
 
     Raises:
         ParameterError: for shapes that do not fit, times that do not rise, values that are no numbers and a reach below
@@ -57,6 +62,7 @@ class Activity:
     times_seconds: np.ndarray
     log_odds: np.ndarray
     reach_seconds: float = 0.0
+    known: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         expected = (len(self.times_seconds), len(self.instruments))
@@ -78,8 +84,9 @@ class Activity:
     def believing(self, instruments: Sequence[str]) -> "Activity":
         """The same, where some instruments are known to play.
 
-        Where the mean of the best `BEST_SHARE` of one's log odds, at most `MOST_BEST_TIMES` of them, is below
-        `BELIEVED_LOG_ODDS`, all of his are raised by what it lacks.
+        Each window tells who of them rests over all that it reaches, not at its middle only. And where the mean of the
+        best `BEST_SHARE` of one's log odds, at most `MOST_BEST_TIMES` of them, is below `BELIEVED_LOG_ODDS`, all of his
+        are raised by what it lacks.
 
         Args:
             instruments: who is known to play; others are left as they are.
@@ -88,16 +95,17 @@ class Activity:
         if not num_best:
             return self
         best = np.sort(self.log_odds, axis=0)[-num_best:].mean(axis=0)
-        is_known = np.array([name in instruments for name in self.instruments])
+        known = tuple(name for name in self.instruments if name in instruments or name in self.known)
+        is_known = np.array([name in known for name in self.instruments])
         lacking = np.where(is_known, np.maximum(BELIEVED_LOG_ODDS - best, 0), 0).astype(self.log_odds.dtype)
-        return replace(self, log_odds=self.log_odds + lacking)
+        return replace(self, log_odds=self.log_odds + lacking, known=known)
 
     def weights(self, instruments: Sequence[str], times_seconds: np.ndarray) -> np.ndarray:
         """Prior weights in units of the greatest at each time.
 
-        The least that any time within reach gives an instrument counts. Where none is, logarithms of weights are
-        interpolated between the times before and after; before the first and after the last they stay. Where nothing
-        was heard at all, everybody weighs the same.
+        Between the times that were heard logarithms of weights are interpolated; before the first and after the last
+        they stay. Of who is known to play the least counts that any time within reach gives him, if that is less. Where
+        nothing was heard at all, everybody weighs the same.
 
         Args:
             instruments: whose, by name.
@@ -115,7 +123,9 @@ class Activity:
         columns = [self.instruments.index(name) for name in instruments]
         rows = [np.interp(times_seconds, self.times_seconds, self._log_weights[column]) for column in columns]
         log_weights = np.array(rows).reshape(len(columns), len(times_seconds))
-        log_weights = np.minimum(log_weights, self._least_within_reach(columns, times_seconds))
+        is_known = np.array([name in self.known for name in instruments])
+        least = self._least_within_reach(columns, times_seconds)
+        log_weights = np.where(is_known[:, None], np.minimum(log_weights, least), log_weights)
         return np.exp(log_weights - log_weights.max(axis=0, initial=-np.inf)).astype(np.float32)
 
     def _least_within_reach(self, columns: Sequence[int], times_seconds: np.ndarray) -> np.ndarray:
@@ -131,5 +141,6 @@ class Activity:
     @cached_property
     def _log_weights(self) -> np.ndarray:
         """`[num_instruments, num_times]`; rows as `np.interp` takes them without copying all of them at every call."""
-        log_weights = SHARPNESS * np.minimum(self.log_odds + BENEFIT_OF_DOUBT, 0)
+        lift = np.where([name in self.known for name in self.instruments], LEAST_LIFT, 0)
+        log_weights = SHARPNESS * np.minimum(self.log_odds + lift + BENEFIT_OF_DOUBT, 0)
         return np.ascontiguousarray(log_weights.T, np.float64)

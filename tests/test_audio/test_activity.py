@@ -15,8 +15,8 @@ def activity():
 
 
 def raw(log_odds):
-    """Odds times e to the 5/4, where that is below 1, to the power of 2.4, written out."""
-    return np.minimum(np.exp(np.asarray(log_odds, np.float64)) * np.e**1.25, 1) ** 2.4
+    """Odds times e, where that is below 1, to the third power, written out."""
+    return np.minimum(np.exp(np.asarray(log_odds, np.float64)) * np.e, 1) ** 3
 
 
 def test_weights_are_those_of_the_formula(activity):
@@ -28,7 +28,7 @@ def test_weights_are_those_of_the_formula(activity):
 
 def test_somebody_plays_however_unlikely_all_are():
     activity = Activity(NAMES, np.zeros(1), np.array([[-80, -200, -80.5]], np.float32))
-    np.testing.assert_allclose(activity.weights(NAMES, np.zeros(1))[:, 0], [1, 0, np.exp(-1.2)], rtol=1e-4)
+    np.testing.assert_allclose(activity.weights(NAMES, np.zeros(1))[:, 0], [1, 0, np.exp(-1.5)], rtol=1e-4)
 
 
 def test_logarithms_are_interpolated_and_stay_beyond_the_ends(activity):
@@ -40,28 +40,41 @@ def test_logarithms_are_interpolated_and_stay_beyond_the_ends(activity):
         np.testing.assert_allclose(weights[:, column], mean / mean.max(), rtol=1e-5, atol=1e-30)
 
 
-def test_rest_lasts_as_long_as_any_window_that_hears_it():
+def test_rest_of_who_is_known_to_play_lasts_as_long_as_any_window_that_hears_it():
     """Windows of two seconds, one a second: who rests from 3 to 7 is heard to rest by those around 4, 5 and 6 alone."""
     log_odds = np.full((10, 2), 4, np.float32)
-    log_odds[4:7, 0] = -4
-    heard = Activity(("violin", "flute"), np.arange(10.0), log_odds, reach_seconds=1.0)
-    violin, flute = heard.weights(("violin", "flute"), np.array([2.9, 3.0, 3.4, 5.5, 7.0, 7.1]))
-    np.testing.assert_allclose(violin, [1, raw(-4), raw(-4), raw(-4), raw(-4), 1], rtol=1e-5)
+    log_odds[4:7] = -4
+    log_odds[:, 1] += 1
+    guessed = Activity(("violin", "flute"), np.arange(10.0), log_odds, reach_seconds=1.0)
+    known = guessed.believing(("violin",))
+    np.testing.assert_array_equal(known.log_odds, log_odds)
+    times = np.array([2.9, 3.0, 3.4, 3.5, 5.5, 7.0, 7.1])
+    # Both rest, the violin the surer, so that what it has is by how much; the least of several is half a neper too low.
+    violin, flute = known.weights(known.instruments, times)
     np.testing.assert_array_equal(flute, 1)
-    # Moments alone: half of the second before and after goes from one to the other.
-    violin, _ = Activity(heard.instruments, heard.times_seconds, log_odds).weights(heard.instruments, np.array([3.5]))
-    np.testing.assert_allclose(violin, raw(-4) ** 0.5, rtol=1e-5)
+    resting, other = raw(-4 + 0.5), raw(-3)
+    expected = [1, resting, resting / other**0.4, resting / other**0.5, resting / other, resting, 1]
+    np.testing.assert_allclose(violin, expected, rtol=1e-5)
+    # Windows that were not asked of known players speak for their middles.
+    violin, flute = guessed.weights(guessed.instruments, times)
+    ratio = raw(-4) / other
+    np.testing.assert_allclose(violin, ratio ** np.array([0, 0, 0.4, 0.5, 1, 0, 0]), rtol=1e-5)
 
 
 def test_beyond_all_reach_weights_are_those_of_the_nearest_time_and_in_gaps_interpolated():
     log_odds = np.array([[-3, 0], [-5, 0]], np.float32)
-    heard = Activity(("violin", "flute"), np.array([10.0, 20.0]), log_odds, reach_seconds=2.0)
+    heard = Activity(("violin", "flute"), np.array([10.0, 20.0]), log_odds, 2.0, ("violin",))
     violin, _ = heard.weights(("violin", "flute"), np.array([0.0, 12.0, 15.0, 18.0, 99.0]))
-    between = np.sqrt(raw(-3) * raw(-5))
-    np.testing.assert_allclose(violin[[0, 2, 3, 4]], [raw(-3), between, raw(-5), raw(-5)], rtol=1e-5)
+    first, last = raw(-3 + 0.5), raw(-5 + 0.5)
+    np.testing.assert_allclose(violin[[0, 2, 3, 4]], [first, np.sqrt(first * last), last, last], rtol=1e-5)
     # Within reach of the first the second pulls, as without any reach.
-    np.testing.assert_allclose(violin[1], raw(-3) ** 0.8 * raw(-5) ** 0.2, rtol=1e-5)
-    assert heard.believing(("violin",)).reach_seconds == 2.0
+    np.testing.assert_allclose(violin[1], first**0.8 * last**0.2, rtol=1e-5)
+
+
+def test_who_was_believed_stays_known():
+    heard = Activity(NAMES, np.arange(3.0), np.zeros((3, 3), np.float32), 2.0)
+    believed = heard.believing(("tuba", "kazoo")).believing(("violin",))
+    assert (heard.known, believed.known, believed.reach_seconds) == ((), ("violin", "tuba"), 2.0)
 
 
 def test_who_is_known_to_play_plays_in_his_best_times():

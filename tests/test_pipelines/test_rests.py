@@ -17,7 +17,7 @@ class DeafTagger:
 
     def track_activity(self, blocks, sample_rate_hz, candidates):
         self.candidates, self.peak = candidates, max(float(np.abs(block).max()) for block in blocks)
-        return Activity(tuple(candidates), np.array([1.0, 2.0]), np.full((2, len(candidates)), -8, np.float32))
+        return Activity(tuple(candidates), np.array([1.0, 2.0]), np.full((2, len(candidates)), -7, np.float32))
 
 
 def detected(*names):
