@@ -35,6 +35,7 @@ from av_sep.errors import ParameterError
 
 SHARPNESS = 3.0
 BENEFIT_OF_DOUBT = 1.0
+# What the least of several log odds lacks; added to those of who is known to play.
 LEAST_LIFT = 0.5
 BELIEVED_LOG_ODDS = 3.0
 # Of the times, in which an instrument that is known to play is taken to play; a few are enough, for it may play little.
