@@ -25,7 +25,7 @@ from vision.instrument_classifier import HEAD_PATH
 
 WORK = "work"
 # Raised whenever a change to the code changes scores.
-_PROTOCOL = 3
+_PROTOCOL = 4
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def test_rest_of_who_is_known_to_play_lasts_as_long_as_any_window_that_hears_it(
     known = guessed.believing(("violin",))
     np.testing.assert_array_equal(known.log_odds, log_odds)
     times = np.array([2.9, 3.0, 3.4, 3.5, 5.5, 7.0, 7.1])
-    # Both rest, the violin the surer, so that what it has is by how much; the least of several is half a neper too low.
+    # Both rest, the violin the surer, so that what it has is by how much; the least of several is 0.5 too low.
     violin, flute = known.weights(known.instruments, times)
     np.testing.assert_array_equal(flute, 1)
     resting, other = raw(-4 + 0.5), raw(-3)
