@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 from score_models import RATE_HZ, Example, load_separators, make_examples, make_parser, read_held_out, read_solos
 
+from audio.activity_detector import load_activity_detector
 from audio.metrics import level_below_mixture_db, si_sdr
-from audio.tagger import load_tagger
 from av_sep.instruments import URMP_13
 
 SECONDS = 20
@@ -51,6 +51,16 @@ def strung_together(clips: dict[str, list[np.ndarray]], seed: int) -> dict[str, 
     }
 
 
+def read_lines(options) -> dict[str, dict[str, list[np.ndarray]]]:
+    """Lines by instrument, by title, of what the options name."""
+    data = {}
+    if options.bank:
+        data["held-out made"] = read_held_out(options.bank)
+    if options.solos:
+        data["real solos"] = strung_together(read_solos(options.solos), options.seed)
+    return data
+
+
 def make_resting(clips, num_instruments: int, count: int, seed: int) -> Iterator[RestingExample]:
     """Seeded examples whose players rest."""
     rng = np.random.default_rng((seed, num_instruments))
@@ -68,13 +78,13 @@ def make_resting(clips, num_instruments: int, count: int, seed: int) -> Iterator
         yield RestingExample(Example(example.names, references), tuple(rests), str(rng.choice(others)))
 
 
-def score(resting: RestingExample, separator, tagger, with_extra: bool) -> Iterator[dict]:
+def score(resting: RestingExample, separator, detector, with_extra: bool) -> Iterator[dict]:
     """A row per estimate, gated and not."""
     example, names = resting.example, list(separator.source_names)
     mixture = example.references.sum(axis=0)
     labelled = [name for name in names if name in example.names or (with_extra and name == resting.extra)]
     labels = np.array([name in labelled for name in names], np.float32)
-    heard = tagger.track_activity([mixture], RATE_HZ, labelled)
+    heard = detector.track([mixture], RATE_HZ, labelled)
     for gated, activity in ((True, heard if with_extra else heard.believing(labelled)), (False, None)):
         estimates = separator.separate(mixture, labels, RATE_HZ, activity=activity)
         extra_db = level_below_mixture_db(mixture, estimates[names.index(resting.extra)]) if with_extra else np.nan
@@ -115,19 +125,15 @@ def main() -> None:
     parser = make_parser(__doc__, models="default", count=16)
     parser.add_argument("--extra", action="store_true")
     options = parser.parse_args()
-    data = {}
-    if options.bank:
-        data["held-out made"] = read_held_out(options.bank)
-    if options.solos:
-        data["real solos"] = strung_together(read_solos(options.solos), options.seed)
-    tagger = load_tagger()
+    data = read_lines(options)
+    detector = load_activity_detector()
     separators = load_separators(options)
     rows = []
     for title, clips in data.items():
         for number in map(int, options.num_instruments.split(",")):
             for resting in make_resting(clips, number, options.count, options.seed):
                 for name, separator in separators.items():
-                    scores = score(resting, separator, tagger, options.extra)
+                    scores = score(resting, separator, detector, options.extra)
                     rows += [{"data": title, "model": name, **row} for row in scores]
     print(summarize(pd.DataFrame(rows)).round(2).to_string())
 

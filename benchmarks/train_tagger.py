@@ -11,19 +11,15 @@ A run that was stopped goes on where it ended. Every batch is a pure function of
 """
 
 import json
-import multiprocessing
 import os
-import time
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import click  # noqa: E402
 import numpy as np  # noqa: E402
+from network_training import batches, compile_network, limit_threads, resume, send_batches  # noqa: E402
+from network_training import train as train_network  # noqa: E402
 from scipy.optimize import minimize  # noqa: E402
 
 from audio.tagger.mixtures import SoloBank, WindowConfig, draw_pool, filter_sources, make_windows  # noqa: E402
@@ -32,13 +28,10 @@ from av_sep.instruments import URMP_13  # noqa: E402
 
 BATCH_SIZE = 32
 PEAK_RATE = 2e-3
-WARM_UP_STEPS = 50
-SAVE_EVERY = 50
 CALIBRATION_SEED = 1_000_003
 CALIBRATION_BATCHES = 60
 CALIBRATION_PLAYERS = 150
 PLAYERS = 1800  # of every instrument: 2.3 GB for 13
-BATCHES_AHEAD = 8
 NO_CANDIDATE = -1.0
 
 
@@ -60,59 +53,18 @@ def split_names(text: str) -> frozenset[str]:
     return frozenset(filter(None, text.split(",")))
 
 
-def _produce(writer, bank_dir: Path, leave_out: frozenset[str], seed: int, first: int, last: int, samples: int) -> None:
-    config = WindowConfig(samples)
+def produce(
+    writer, bank_dir: Path, leave_out: frozenset[str], seed: int, num_samples: int, first: int, last: int
+) -> None:
+    """Sends batches `first` to `last` of a run."""
+    config = WindowConfig(num_samples)
     pool = draw_pool(open_sources(bank_dir, leave_out=leave_out), config, seed=seed, num_players=PLAYERS)
-    make = partial(make_windows, pool, URMP_13, config, seed=seed, batch_size=BATCH_SIZE)
-    waiting: deque[Future] = deque()
-    # The pipe is broken where the training ended first.
-    with ThreadPoolExecutor(1) as maker, suppress(BrokenPipeError):
-        for index in range(first, last):
-            waiting.append(maker.submit(make, index=index))
-            if len(waiting) > BATCHES_AHEAD:
-                writer.send(waiting.popleft().result())
-        for batch in waiting:
-            writer.send(batch.result())
-
-
-def batches(bank_dir: Path, leave_out: frozenset[str], seed: int, first: int, last: int, num_samples: int):
-    """Batches `first` to `last` of a run, made by another process.
-
-    Raises:
-        click.ClickException: where that process ends, or is ended, before it has made all of them.
-    """
-    context = multiprocessing.get_context("spawn")
-    # Not a queue: that one waits for ever for the rest of a batch whose sender was killed; a pipe tells its end.
-    reader, writer = context.Pipe(duplex=False)
-    arguments = (writer, bank_dir, leave_out, seed, first, last, num_samples)
-    worker = context.Process(target=_produce, args=arguments, daemon=True)
-    worker.start()
-    # The worker's is the only one left, so that the pipe ends with it.
-    writer.close()
-    for _ in range(first, last):
-        yield _receive(reader, worker)
-    worker.join()
-
-
-def _receive(reader, worker):
-    try:
-        return reader.recv()
-    except (EOFError, OSError):
-        worker.join()
-    raise click.ClickException(
-        f"Expected batches. Received: the end of the process that makes them, exit status {worker.exitcode}; what it"
-        " said is above"
+    send_batches(
+        writer,
+        lambda index: make_windows(pool, URMP_13, config, seed=seed, index=index, batch_size=BATCH_SIZE),
+        first,
+        last,
     )
-
-
-def _compile(network, steps: int, peak_rate: float) -> None:
-    import keras
-
-    warm_up = min(WARM_UP_STEPS, steps // 4)
-    rate = keras.optimizers.schedules.CosineDecay(
-        1e-5, steps - warm_up, alpha=0.01, warmup_target=peak_rate, warmup_steps=warm_up
-    )
-    network.compile(keras.optimizers.Adam(rate), candidates_cross_entropy)
 
 
 def candidates_cross_entropy(labels, logits):
@@ -122,31 +74,6 @@ def candidates_cross_entropy(labels, logits):
     asked = ops.cast(labels != NO_CANDIDATE, logits.dtype)
     losses = ops.binary_crossentropy(ops.maximum(labels, 0.0), logits, from_logits=True)
     return ops.sum(asked * losses, axis=-1) / ops.sum(asked, axis=-1)
-
-
-def _resume(network, run: Path, start: Path | None) -> int:
-    """Loads what a run has, or where it starts from, and returns the number of steps done."""
-    state = run / "state.json"
-    if state.exists():
-        import keras
-
-        losses = {"candidates_cross_entropy": candidates_cross_entropy}
-        loaded = keras.saving.load_model(run / "latest.keras", custom_objects=losses)
-        network.set_weights(loaded.get_weights())
-        network.optimizer.build(network.trainable_variables)
-        for variable, value in zip(network.optimizer.variables, loaded.optimizer.variables, strict=True):
-            variable.assign(value)
-        return json.loads(state.read_text())["step"]
-    if start is not None:
-        network.load_weights(start / "final.weights.h5")
-    return 0
-
-
-def _limit_threads() -> None:
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
 @click.group(help=__doc__)
@@ -166,26 +93,18 @@ def train(
     bank: Path, output: Path, steps: int, seed: int, leave_out: str, peak_rate: float, start: Path | None
 ) -> None:
     """Train one stage."""
-    _limit_threads()
+    limit_threads()
     output.mkdir(parents=True, exist_ok=True)
     network = make_network()
-    _compile(network, steps, peak_rate)
-    step, losses, began = _resume(network, output, start), [], time.perf_counter()
+    compile_network(network, steps, peak_rate, candidates_cross_entropy)
+    step = resume(network, output, start)
     (output / "config.json").write_text(json.dumps({"steps": steps, "seed": seed, "leave_out": leave_out}))
-    stream = batches(bank, split_names(leave_out), seed, step, steps, network.options["window_samples"])
-    for waveforms, candidates, labels in stream:
-        inputs = {"waveform": waveforms, "candidates": candidates}
-        losses.append(float(network.train_on_batch(inputs, np.where(candidates == 1, labels, NO_CANDIDATE))))
-        step += 1
-        if step % SAVE_EVERY == 0 or step == steps:
-            network.save(output / "latest.keras")
-            (output / "state.json").write_text(json.dumps({"step": step}))
-            minutes = (time.perf_counter() - began) / 60
-            with (output / "history.csv").open("a") as history:
-                history.write(f"{step},{np.mean(losses):.4f},{minutes:.2f}\n")
-            click.echo(f"step {step}: loss {np.mean(losses):.4f}, {minutes:.1f} min")
-            losses.clear()
-    network.save_weights(output / "final.weights.h5")
+    arguments = (bank, split_names(leave_out), seed, network.options["window_samples"])
+    stream = (
+        ({"waveform": waveforms, "candidates": candidates}, np.where(candidates == 1, labels, NO_CANDIDATE))
+        for waveforms, candidates, labels in batches(produce, arguments, step, steps)
+    )
+    train_network(network, stream, output, step, steps)
 
 
 def fit_calibration(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
@@ -233,7 +152,7 @@ def predict_left_out(network, bank: SoloBank, num_batches: int) -> tuple[np.ndar
 @click.option("--sources", required=True, help="Sources that the run left out, by name.")
 def calibrate(bank: Path, run: Path, sources: str) -> None:
     """Measure how sure a stage may be, on sources that it left out."""
-    _limit_threads()
+    limit_threads()
     left_out = split_names(sources)
     if not left_out <= split_names(json.loads((run / "config.json").read_text())["leave_out"]):
         raise click.ClickException(f"Expected sources that the run left out. Received: {sources}")

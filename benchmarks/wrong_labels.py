@@ -14,16 +14,16 @@ import numpy as np
 import pandas as pd
 from score_models import RATE_HZ, Example, load_separators, make_examples, make_parser, read_data
 
+from audio.activity_detector import StreamActivityDetector, load_activity_detector
 from audio.metrics import level_below_mixture_db, si_sdr
-from audio.tagger import StreamTagger, load_tagger
 from av_sep.instruments import URMP_13
 from pipelines.rests import should_gate_rests
 
 QUIET_DB = 30.0
 
 
-def score(example: Example, separator, extra: str, tagger: StreamTagger | None) -> Iterator[dict]:
-    """One row per playing instrument; a tagger gates who does not play."""
+def score(example: Example, separator, extra: str, detector: StreamActivityDetector | None) -> Iterator[dict]:
+    """One row per playing instrument; a detector gates who does not play."""
     mixture = example.references.sum(axis=0)
     names = list(separator.source_names)
     labels = np.array([name in example.names for name in names], np.float32)
@@ -32,8 +32,8 @@ def score(example: Example, separator, extra: str, tagger: StreamTagger | None) 
 
     def separate(vector: np.ndarray) -> np.ndarray:
         told = [name for name, label in zip(names, vector, strict=True) if label]
-        gate = tagger is not None and should_gate_rests(separator.model, told)
-        activity = tagger.track_activity([mixture], RATE_HZ, told) if tagger and gate else None
+        gate = detector is not None and should_gate_rests(separator.model, told)
+        activity = detector.track([mixture], RATE_HZ, told) if detector and gate else None
         return separator.separate(mixture, vector, RATE_HZ, activity=activity)
 
     right, too_many = separate(labels), separate(wrong)
@@ -61,7 +61,7 @@ def main() -> None:
     options = parser.parse_args()
     data = read_data(options.bank, options.solos)
     separators = load_separators(options)
-    tagger = load_tagger() if options.gate_rests else None
+    detector = load_activity_detector() if options.gate_rests else None
     rows = []
     for title, (clips, seconds) in data.items():
         for count in map(int, options.num_instruments.split(",")):
@@ -69,7 +69,8 @@ def main() -> None:
             for example in make_examples(clips, count, options.count, seconds, options.seed):
                 extra = str(rng.choice([name for name in URMP_13.names if name not in example.names]))
                 for name, separator in separators.items():
-                    rows += [{"data": title, "model": name, **row} for row in score(example, separator, extra, tagger)]
+                    scores = score(example, separator, extra, detector)
+                    rows += [{"data": title, "model": name, **row} for row in scores]
     print(summarize(pd.DataFrame(rows)).round(2).to_string())
 
 

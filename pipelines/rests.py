@@ -4,9 +4,9 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from audio.activity import Activity
+from audio.activity_detector import StreamActivityDetector
 from audio.pooled_model import PooledModel
 from audio.separation_model import NetworkModel, SeparationModel, WholeMixtureModel
-from audio.tagger import StreamTagger
 from av_sep.instruments import URMP_13
 from av_sep.media import open_audio
 from av_sep.types import InstrumentLabels
@@ -17,7 +17,7 @@ from pipelines.witnesses import heard_blocks
 def should_gate_rests(model: SeparationModel | WholeMixtureModel, instruments: Collection[str]) -> bool:
     """Whether to hear who of these instruments rests when.
 
-    One player has nobody to give his rests to, the tagger must know them all, and the classics, which others are
+    One player has nobody to give his rests to, the detector must know them all, and the classics, which others are
     compared with, are left as they are.
     """
     return is_network(model) and len(instruments) > 1 and set(instruments) <= set(URMP_13.names)
@@ -51,7 +51,7 @@ def activity_from_sound(
     path: str | Path,
     instruments: Sequence[str],
     known: Sequence[str],
-    tagger: StreamTagger,
+    detector: StreamActivityDetector,
     gain: float,
     progress: Progress = silent,
 ) -> Activity:
@@ -59,16 +59,16 @@ def activity_from_sound(
 
     Args:
         path: any file with sound that ffmpeg reads.
-        instruments: the labelled ones, by names that the tagger knows.
+        instruments: the labelled ones, by names that the detector knows.
         known: those that play for certain.
-        tagger: what listens.
+        detector: what listens.
         gain: by which it hears the file louder, see `audio.level`.
         progress: told the time reached after every block.
 
     Raises:
         MediaError: for a file that cannot be read.
-        ParameterError: for an instrument that the tagger does not know.
+        ParameterError: for an instrument that the detector does not know.
     """
     with open_audio(path) as reader:
-        heard = tagger.track_activity(heard_blocks(reader, gain, progress), reader.sample_rate_hz, instruments)
+        heard = detector.track(heard_blocks(reader, gain, progress), reader.sample_rate_hz, instruments)
     return heard.believing(known)

@@ -127,6 +127,13 @@ class SeparationRunner:
 
         return load_tagger()
 
+    @cached_property
+    def activity_detector(self):
+        """What listens for rests."""
+        from audio.activity_detector import load_activity_detector
+
+        return load_activity_detector()
+
     def plan(self, input_path: Path, output_dir: Path, progress: Progress = silent) -> SeparationPlan:
         """Looks at one input without writing anything; see `run` for arguments and errors."""
         started = time.perf_counter()
@@ -269,7 +276,7 @@ class SeparationRunner:
             return None
         started = time.perf_counter()
         known = known_to_play(plan.labels, plan.sighting.labels if plan.sighting else None)
-        activity = activity_from_sound(plan.info.path, instruments, known, self.tagger, gain, progress)
+        activity = activity_from_sound(plan.info.path, instruments, known, self.activity_detector, gain, progress)
         plan.seconds["listening"] = time.perf_counter() - started
         return activity
 
@@ -365,10 +372,14 @@ def _validate(config: SeparateConfig) -> None:
 def _tell_what_is_passed_over(config: SeparateConfig) -> None:
     if config.instruments is None and not config.all_instruments:
         return
-    idle = [f"--{name}" for name in ("detector", "threshold") if getattr(config, name) is not None]
-    if idle:
+    given = {
+        "--detector": config.detector is not None,
+        "--threshold": config.threshold is not None,
+        "--fps": config.frames_per_second != SeparateConfig.frames_per_second,
+    }
+    if idle := [option for option, is_given in given.items() if is_given]:
         named = "--all" if config.all_instruments else "--instruments"
-        _log.warning("nobody looks where %s says what plays: %s passed over", named, " and ".join(idle))
+        _log.warning("nobody looks where %s says what plays: %s passed over", named, ", ".join(idle))
 
 
 def _read_instruments(given: str | Iterable[str], taxonomy: Taxonomy) -> tuple[str, ...]:

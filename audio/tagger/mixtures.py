@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import scipy.fft
 
-from audio.tagger.candidates import CandidateConfig, draw_candidates
+from audio.listening.candidates import CandidateConfig, draw_candidates
 from av_sep.datasets.solo_bank import SoloBank
 from av_sep.instruments import Taxonomy
 
@@ -121,10 +121,7 @@ def make_window(
     pool: PlayerPool, instruments: Sequence[str], config: WindowConfig, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """One window `[time]` and its labels `[num_instruments]`."""
-    available = [name for name in instruments if name in pool.waveforms]
-    weights = np.asarray(config.num_instruments_weights[: len(available) + 1])
-    num_playing = rng.choice(len(weights), p=weights / weights.sum())
-    chosen = [available[i] for i in rng.choice(len(available), size=num_playing, replace=False)]
+    chosen = draw_instruments([name for name in instruments if name in pool.waveforms], config, rng)
     labels = np.array([name in chosen for name in instruments], np.float32)
     music = np.zeros(config.num_samples, np.float32)
     for name in chosen:
@@ -134,6 +131,13 @@ def make_window(
                 player = keep_a_stretch(player, pool.sample_rate_hz, config.short_seconds, rng)
             music += np.float32(10 ** (rng.normal(0, config.level_spread_db) / 20)) * player
     return record(scipy.fft.rfft(music), pool.sample_rate_hz, config, rng), labels
+
+
+def draw_instruments(available: Sequence[str], config: WindowConfig, rng: np.random.Generator) -> list[str]:
+    """Who is in a window, of those that there are players of."""
+    weights = np.asarray(config.num_instruments_weights[: len(available) + 1])
+    num_playing = rng.choice(len(weights), p=weights / weights.sum())
+    return [available[i] for i in rng.choice(len(available), size=num_playing, replace=False)]
 
 
 def keep_a_stretch(
@@ -153,6 +157,11 @@ def keep_a_stretch(
 
 def draw_player(bank: SoloBank, instrument: str, config: WindowConfig, rng: np.random.Generator) -> np.ndarray:
     """A stretch of one instrument, float32 `[time]` at unit RMS, with a pitch shift and a colour of its own."""
+    return colour_player(draw_line(bank, instrument, config, rng), bank.sample_rate_hz, config, rng)
+
+
+def draw_line(bank: SoloBank, instrument: str, config: WindowConfig, rng: np.random.Generator) -> np.ndarray:
+    """A stretch of one instrument as the bank has it, but for a pitch shift, float32 `[time]`."""
     lines = bank.solos(instrument)
     lengths = np.array([len(line) for line in lines.values()], np.float64)
     # The square root keeps a small library audible beside a large one.
@@ -161,13 +170,19 @@ def draw_player(bank: SoloBank, instrument: str, config: WindowConfig, rng: np.r
     num_read = int(config.num_samples * speed) + 2
     start = int(rng.integers(max(len(lines[source]) - num_read, 0) + 1))
     waveform = np.resize(np.asarray(lines[source][start : start + num_read], np.float32), num_read)
-    waveform = np.interp(np.arange(config.num_samples) * speed, np.arange(num_read), waveform).astype(np.float32)
-    spectrum = scipy.fft.rfft(waveform) * random_eq(config.num_samples, bank.sample_rate_hz, config.player_eq_db, rng)
+    return np.interp(np.arange(config.num_samples) * speed, np.arange(num_read), waveform).astype(np.float32)
+
+
+def colour_player(
+    waveform: np.ndarray, sample_rate_hz: int, config: WindowConfig, rng: np.random.Generator
+) -> np.ndarray:
+    """A line `[time]` with a colour of its own, or as recorded by itself, at unit RMS; a pause is left one."""
+    spectrum = scipy.fft.rfft(waveform) * random_eq(config.num_samples, sample_rate_hz, config.player_eq_db, rng)
     waveform = scipy.fft.irfft(spectrum, config.num_samples)
-    # Lines are in steps of 16 bits: what stays below one is a pause, and is left one.
+    # Lines are in steps of 16 bits: what stays below one is a pause.
     level = max(np.sqrt(np.mean(waveform**2)), 1.0)
     if level > 1 and rng.random() < config.own_recording_probability:
-        waveform = record(spectrum, bank.sample_rate_hz, config, rng)
+        waveform = record(spectrum, sample_rate_hz, config, rng)
         level = np.sqrt(np.mean(waveform**2))
     return waveform / level
 

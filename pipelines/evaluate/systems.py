@@ -13,10 +13,11 @@ from typing import Protocol
 
 import numpy as np
 
+from audio.activity import Activity
+from audio.activity_detector import StreamActivityDetector, load_activity_detector
 from audio.baselines.oracle import ORACLES
 from audio.level import working_gain
 from audio.models import available_models, make_separator, resolve_name, weights_files
-from audio.activity import Activity
 from audio.tagger import StreamTagger, load_tagger
 from av_sep.datasets.track import Track
 from av_sep.errors import MediaError, ParameterError
@@ -144,13 +145,19 @@ def _kind(name: str) -> str:
 
 def _activity(sound: TrackSound, instruments: Sequence[str]) -> Activity:
     louder = working_gain([sound.mixture]) * sound.mixture
-    return packaged_tagger().track_activity([louder], sound.sample_rate_hz, instruments)
+    return packaged_activity_detector().track([louder], sound.sample_rate_hz, instruments)
 
 
 @lru_cache(maxsize=1)
 def packaged_tagger() -> StreamTagger:
-    """What listens, loaded once in a process."""
+    """What listens for instruments, loaded once in a process."""
     return load_tagger()
+
+
+@lru_cache(maxsize=1)
+def packaged_activity_detector() -> StreamActivityDetector:
+    """What listens for rests, loaded once in a process."""
+    return load_activity_detector()
 
 
 def _digest(*paths: Path) -> str:
@@ -181,7 +188,7 @@ class _Model:
         self.takes_labels = getattr(self.separator.model, "takes_labels", True)
         if gate_rests and is_network(self.separator.model):
             # Before anybody takes the time.
-            packaged_tagger()
+            packaged_activity_detector()
 
     def estimate(
         self, sound: TrackSound, labels: str, instruments: Sequence[str], known: Sequence[str]

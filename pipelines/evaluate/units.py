@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from audio.activity_detector.packaged import ACTIVITY_DETECTOR_FILES
 from audio.tagger.packaged import TAGGER_FILES
 from av_sep.datasets.track import Track
 from av_sep.media import replace_when_complete
@@ -25,7 +26,7 @@ from vision.instrument_classifier import HEAD_PATH
 
 WORK = "work"
 # Raised whenever a change to the code changes scores.
-_PROTOCOL = 4
+_PROTOCOL = 5
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ class TrackTask:
         sounds = [part.sound.path for part in self.track.parts] + [s.path for s in [self.track.mixture] if s]
         theirs = [part.sound.path for part in stems.parts] if stems else []
         is_network = unit.spec.info.kind == "model" and not unit.spec.estimates
-        listener = _identities(TAGGER_FILES) if config.gate_rests and is_network else []
+        listener = _identities(ACTIVITY_DETECTOR_FILES) if config.gate_rests and is_network else []
         system = [unit.spec.info.name, unit.spec.source, unit.spec.identity, listener]
         content = [_PROTOCOL, system, unit.labels, list(instruments), list(known), list(self.instruments), settings]
         return fingerprint([*content, _identities(sounds), _identities(theirs)])

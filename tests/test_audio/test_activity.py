@@ -40,41 +40,16 @@ def test_logarithms_are_interpolated_and_stay_beyond_the_ends(activity):
         np.testing.assert_allclose(weights[:, column], mean / mean.max(), rtol=1e-5, atol=1e-30)
 
 
-def test_rest_of_who_is_known_to_play_lasts_as_long_as_any_window_that_hears_it():
-    """Windows of two seconds, one a second: who rests from 3 to 7 is heard to rest by those around 4, 5 and 6 alone."""
-    log_odds = np.full((10, 2), 4, np.float32)
-    log_odds[4:7] = -4
-    log_odds[:, 1] += 1
-    guessed = Activity(("violin", "flute"), np.arange(10.0), log_odds, reach_seconds=1.0)
-    known = guessed.believing(("violin",))
-    np.testing.assert_array_equal(known.log_odds, log_odds)
-    times = np.array([2.9, 3.0, 3.4, 3.5, 5.5, 7.0, 7.1])
-    # Both rest, the violin the surer, so that what it has is by how much; the least of several is 0.5 too low.
-    violin, flute = known.weights(known.instruments, times)
-    np.testing.assert_array_equal(flute, 1)
-    resting, other = raw(-4 + 0.5), raw(-3)
-    expected = [1, resting, resting / other**0.4, resting / other**0.5, resting / other, resting, 1]
-    np.testing.assert_allclose(violin, expected, rtol=1e-5)
-    # Windows that were not asked of known players speak for their middles.
-    violin, flute = guessed.weights(guessed.instruments, times)
-    ratio = raw(-4) / other
-    np.testing.assert_allclose(violin, ratio ** np.array([0, 0, 0.4, 0.5, 1, 0, 0]), rtol=1e-5)
-
-
-def test_beyond_all_reach_weights_are_those_of_the_nearest_time_and_in_gaps_interpolated():
-    log_odds = np.array([[-3, 0], [-5, 0]], np.float32)
-    heard = Activity(("violin", "flute"), np.array([10.0, 20.0]), log_odds, 2.0, ("violin",))
-    violin, _ = heard.weights(("violin", "flute"), np.array([0.0, 12.0, 15.0, 18.0, 99.0]))
-    first, last = raw(-3 + 0.5), raw(-5 + 0.5)
-    np.testing.assert_allclose(violin[[0, 2, 3, 4]], [first, np.sqrt(first * last), last, last], rtol=1e-5)
-    # Within reach of the first the second pulls, as without any reach.
-    np.testing.assert_allclose(violin[1], first**0.8 * last**0.2, rtol=1e-5)
-
-
-def test_who_was_believed_stays_known():
-    heard = Activity(NAMES, np.arange(3.0), np.zeros((3, 3), np.float32), 2.0)
-    believed = heard.believing(("tuba", "kazoo")).believing(("violin",))
-    assert (heard.known, believed.known, believed.reach_seconds) == ((), ("violin", "tuba"), 2.0)
+def test_known_players_get_no_benefit_of_the_doubt_and_stay_known():
+    log_odds = np.array([[4, 4, 4], [-0.5, -0.5, 2], [-3, -3, 2]], np.float32)
+    heard = Activity(NAMES, np.arange(3.0), log_odds)
+    believed = heard.believing(("flute", "kazoo")).believing(("tuba",))
+    assert (heard.known, believed.known) == ((), ("flute", "tuba"))
+    np.testing.assert_array_equal(believed.log_odds, log_odds)
+    violin, flute, tuba = believed.weights(NAMES, np.arange(3.0))
+    np.testing.assert_allclose(violin, [1, 1, raw(-3)], rtol=1e-5)
+    np.testing.assert_allclose(flute, [1, np.exp(-1.5), np.exp(-9)], rtol=1e-5)
+    np.testing.assert_array_equal(tuba, 1)
 
 
 def test_who_is_known_to_play_plays_in_his_best_times():
@@ -91,9 +66,9 @@ def test_who_is_known_to_play_plays_in_his_best_times():
 
 
 def test_who_plays_little_but_surely_needs_no_help():
-    """Eight of 400 times: the mean of a quarter of them would be that of rests."""
+    """Twelve of 400 times: the mean of a quarter of them would be that of rests."""
     log_odds = np.full((400, 1), -6, np.float32)
-    log_odds[100:108] = 3
+    log_odds[100:112] = 3
     activity = Activity(("flute",), np.arange(400.0), log_odds)
     np.testing.assert_array_equal(activity.believing(("flute",)).log_odds, log_odds)
 
@@ -110,7 +85,5 @@ def test_wrong_instruments_and_shapes_are_refused(activity):
         Activity(NAMES, np.zeros(2), np.zeros((3, 2), np.float32))
     with pytest.raises(ParameterError, match="Expected finite times and log odds"):
         Activity(NAMES, np.zeros(1), np.full((1, 3), np.nan, np.float32))
-    with pytest.raises(ParameterError, match="Expected a reach of 0 or more. Received: reach_seconds=-1"):
-        Activity(NAMES, np.zeros(1), np.zeros((1, 3), np.float32), -1)
     with pytest.raises(ParameterError, match="Expected rising times"):
         Activity(NAMES, np.array([1.0, 1.0]), np.zeros((2, 3), np.float32))

@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 
 import audio
+from audio.activity_detector.layers import MomentContext
+from audio.activity_detector.network import ActivityDetector
 from audio.conditioning import Conditioning
 from audio.consistency import LabelGate, MixtureConsistency
 from audio.layers import AppendDifference, CenterCropLike, Decimate, StackSources, Upsample
+from audio.listening.layers import LogMelSpectrogram
 from audio.log_frequency_layers import (
     BandBias,
     BandMaskedWaveforms,
@@ -27,7 +30,7 @@ from audio.losses import MultiResolutionSTFT, NegativeSISDR, NegativeSNR, Wavefo
 from audio.slots import ActiveSlots, FromSlots, ToSlots
 from audio.spectrogram_layers import MagnitudeSpectrogram, MaskedWaveforms, SigmoidMasks, SoftmaxMasks, Spectrum
 from audio.spectrogram_unet import SpectrogramUNet
-from audio.tagger.layers import AttentionPooling, LogMelSpectrogram
+from audio.tagger.layers import AttentionPooling
 from audio.tagger.network import InstrumentTagger
 from audio.wave_unet import WaveUNet
 from audio.wiener_filter import WienerFilter
@@ -98,7 +101,7 @@ TINY_LOG_FREQUENCY = {
     "conditioning": "additive",
     "num_slots": 2,
 }
-TINY_TAGGER = {
+TINY_LISTENER = {
     "instruments": ("violin", "flute", "tuba"),
     "sample_rate_hz": 8000,
     "window_samples": 2048,
@@ -135,6 +138,7 @@ LAYERS = [
     (FromSlots, {}, (OF_SLOTS, SLOTS)),
     (AttentionPooling, {"units": 3}, (FEATURES,)),
     (LogMelSpectrogram, LOG_MEL, (WAVEFORM,)),
+    (MomentContext, {"dilation": 3}, (FEATURES, LABELS)),
 ]
 NAMED = {"name": "loss", "reduction": "sum"}
 LOSSES = [
@@ -146,7 +150,7 @@ LOSSES = [
     (MultiResolutionSTFT, {"floor_db": -17.5, "resolutions": [[64, 40, 8]], **NAMED}),
 ]
 NETWORKS = [(WaveUNet, TINY), (SpectrogramUNet, TINY_SPECTROGRAM), (LogFrequencyNetwork, TINY_LOG_FREQUENCY)]
-OTHERS = [*NETWORKS, *LOSSES, (InstrumentTagger, TINY_TAGGER)]
+OTHERS = [*NETWORKS, *LOSSES, (InstrumentTagger, TINY_LISTENER), (ActivityDetector, TINY_LISTENER)]
 CASES = [(cls, arguments) for cls, arguments, _ in LAYERS] + OTHERS
 LISTED = pytest.mark.parametrize(("cls", "arguments"), CASES, ids=[cls.__name__ for cls, _ in CASES])
 

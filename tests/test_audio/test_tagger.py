@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from scipy.signal import get_window
 
-from audio.tagger.layers import AttentionPooling, LogMelSpectrogram
-from audio.tagger.mel import hz_to_mel, mel_filters, mel_to_hz
+from audio.listening.layers import LogMelSpectrogram
+from audio.listening.mel import hz_to_mel, mel_filters, mel_to_hz
+from audio.tagger.layers import AttentionPooling
 from audio.tagger.network import InstrumentTagger
 from av_sep.errors import ParameterError
 

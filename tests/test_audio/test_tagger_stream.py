@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from audio.tagger.stream_tagger import ConfidencePool, StreamTagger, WindowCutter, to_one_channel
+from audio.listening.windows import WindowCutter, to_one_channel
+from audio.tagger.stream_tagger import ConfidencePool, StreamTagger
 from av_sep.errors import ParameterError
 
 RATE_HZ = 8000
@@ -181,29 +182,3 @@ def test_candidates_are_told_to_the_network_and_all_others_are_0(tagger, make_si
         tagger.tag(sound, RATE_HZ, ("low", "middle"))
     with pytest.raises(ParameterError, match="Expected at least one candidate"):
         tagger.tag(sound, RATE_HZ, ())
-
-
-def test_activity_goes_from_one_player_to_the_other(tagger, make_sine):
-    """2.4 s of a low tone, 1.6 s of silence, 2 s of a high one: windows of half a second, 16 a second."""
-    parts = [tone(make_sine, 300, 2.4), np.zeros((int(1.6 * RATE_HZ), 1)), tone(make_sine, 1700, 2.0)]
-    activity = tagger.track_activity([np.concatenate(parts)], RATE_HZ)
-    assert activity.instruments == ("low", "high")
-    # Of silence nothing is said.
-    np.testing.assert_allclose(np.unique(np.diff(activity.times_seconds)), [0.0625, 1.1875])
-    assert activity.times_seconds[0] == 0.25 and activity.times_seconds[-1] == 5.75
-    low, high = activity.log_odds.T
-    times = activity.times_seconds
-    assert np.all(low[times < 2.1] > 3) and np.all(high[times < 2.1] < -3)
-    assert np.all(high[times > 4.3] > 3) and np.all(low[times > 4.3] < -3)
-    assert activity.reach_seconds == 0.4 * 0.5
-
-
-def test_activity_is_that_of_the_candidates_however_the_stream_is_cut(tagger, rng, make_sine):
-    sound = tone(make_sine, 300, 3.1)
-    activity = tagger.track_activity([sound], RATE_HZ, ("high",))
-    assert activity.instruments == ("high",) and activity.log_odds.shape == (len(activity.times_seconds), 1)
-    np.testing.assert_allclose(activity.log_odds, logit(0.01) + 3, atol=0.01)
-    pieces = tagger.track_activity(np.split(sound, np.sort(rng.integers(0, len(sound), 30))), RATE_HZ, ("high",))
-    np.testing.assert_array_equal(pieces.times_seconds, activity.times_seconds)
-    np.testing.assert_allclose(pieces.log_odds, activity.log_odds, atol=1e-5)
-    assert len(tagger.track_activity([], RATE_HZ).times_seconds) == 0

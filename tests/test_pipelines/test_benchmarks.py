@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from audio.activity_detector.mixtures import draw_leveled_pool, make_resting_windows, resting_windows
+from audio.activity_detector.network import ActivityDetector
 from audio.tagger.mixtures import WindowConfig, draw_pool, make_windows
 from audio.tagger.network import InstrumentTagger
 from av_sep.datasets.solo_bank import open_bank
@@ -73,16 +75,22 @@ def test_the_measured_network_is_as_precise_as_in_training(script, monkeypatch, 
     assert (policy.compute_dtype, policy.variable_dtype) == ("bfloat16", "float32")
 
 
-# Training the tagger
+# Training networks that listen
 
 
-def test_batches_come_in_order_and_end(script, bank, monkeypatch):
+def sent_by(produce, *arguments):
+    """What a worker sends."""
+    sent = []
+    produce(SimpleNamespace(send=sent.append), *arguments)
+    return sent
+
+
+def test_batches_of_the_tagger_come_in_order_and_end(script, bank, monkeypatch):
     """More of them than are made ahead, and not from the first one on."""
     module = script("train_tagger")
     monkeypatch.setattr(module, "PLAYERS", 2)
     monkeypatch.setattr(module, "BATCH_SIZE", 3)
-    sent = []
-    module._produce(SimpleNamespace(send=sent.append), bank, frozenset(), 7, 5, 20, NUM_SAMPLES)
+    sent = sent_by(module.produce, bank, frozenset(), 7, NUM_SAMPLES, 5, 20)
     config = WindowConfig(NUM_SAMPLES)
     pool = draw_pool(open_bank(bank), config, seed=7, num_players=2)
     expected = [make_windows(pool, URMP_13, config, seed=7, index=index, batch_size=3) for index in range(5, 20)]
@@ -91,8 +99,44 @@ def test_batches_come_in_order_and_end(script, bank, monkeypatch):
         assert all(np.array_equal(one, other) for one, other in zip(batch, truth, strict=True))
 
 
+def test_batches_of_the_activity_detector_are_those_of_its_windows(script, bank, monkeypatch):
+    module = script("train_activity_detector")
+    monkeypatch.setattr(module, "PLAYERS", 2)
+    monkeypatch.setattr(module, "BATCH_SIZE", 3)
+    sent = sent_by(module.produce, bank, 7, NUM_SAMPLES, 1024, 2, 4)
+    config = resting_windows(NUM_SAMPLES, 1024)
+    pool = draw_leveled_pool(open_bank(bank), config, seed=7, num_players=2)
+    expected = [make_resting_windows(pool, URMP_13, config, seed=7, index=i, batch_size=3) for i in (2, 3)]
+    for batch, truth in zip(sent, expected, strict=True):
+        assert all(np.array_equal(one, other) for one, other in zip(batch, truth, strict=True))
+
+
+def test_the_activity_detector_starts_from_the_tagger_s_evidence(script):
+    module = script("train_activity_detector")
+    sizes = {"window_samples": 8192, "filters": (2, 3, 4), "dense_units": 6, "dropout": 0.0}
+    tagger, network = (make(("violin", "tuba"), **sizes) for make in (InstrumentTagger, ActivityDetector))
+    rng = np.random.default_rng(0)
+    tagger.set_weights([rng.uniform(0.1, 1, w.shape) for w in tagger.get_weights()])
+    module.start_from_tagger(network, tagger)
+    inputs = {"waveform": rng.normal(size=(1, 8192)).astype("f"), "candidates": np.array([[1, 0]], "f")}
+    features = keras.Model(tagger.inputs, tagger.get_layer("dropout_out").output).predict_on_batch(inputs)
+    kernel, bias = tagger.get_layer("instruments").evidence.get_weights()
+    np.testing.assert_allclose(network.predict_on_batch(inputs), features @ kernel + bias, rtol=1e-4, atol=1e-5)
+
+
+def test_only_what_is_asked_for_is_learnt(script):
+    module = script("train_activity_detector")
+    logits = np.array([[[0.5, -2.0], [3.0, 1.0]], [[0.0, 4.0], [-1.0, 2.0]]], "f")
+    targets = np.array([[[1, -1], [0, -1]], [[-1, -1], [-1, 1]]], "f")
+    expected = np.mean([np.log1p(np.exp(-0.5)), np.log1p(np.exp(3.0)), np.log1p(np.exp(-2.0))])
+    assert float(module.asked_cross_entropy(targets, logits)) == pytest.approx(expected, rel=1e-5)
+    assert float(module.asked_cross_entropy(np.full_like(targets, -1), logits)) == 0
+
+
 def test_a_bank_that_is_not_there_ends_the_training(script, tmp_path, capfd):
-    stream = script("train_tagger").batches(tmp_path / "nobank", frozenset(), 0, 0, 3, NUM_SAMPLES)
+    produce = script("train_tagger").produce
+    arguments = (tmp_path / "nobank", frozenset(), 0, NUM_SAMPLES)
+    stream = script("network_training").batches(produce, arguments, 0, 3)
     with pytest.raises(click.ClickException, match="exit status 1"):
         next(stream)
     assert "nobank" in capfd.readouterr().err
@@ -100,7 +144,7 @@ def test_a_bank_that_is_not_there_ends_the_training(script, tmp_path, capfd):
 
 def test_a_process_that_is_killed_within_a_batch_ends_the_training(script, tmp_path, monkeypatch):
     """Much of a batch has been sent by then, for a pipe holds little."""
-    module = script("train_tagger")
+    module = script("network_training")
     (tmp_path / "dies.py").write_text(
         "import os, signal, threading\n"
         "def produce(writer, *arguments):\n"
@@ -109,8 +153,7 @@ def test_a_process_that_is_killed_within_a_batch_ends_the_training(script, tmp_p
         "    writer.send(bytes(10_000_000))\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(module, "_produce", importlib.import_module("dies").produce)
-    stream = module.batches(tmp_path, frozenset(), 0, 0, 3, NUM_SAMPLES)
+    stream = module.batches(importlib.import_module("dies").produce, (), 0, 3)
     assert next(stream) == "first"
     (worker,) = module.multiprocessing.active_children()
     worker.join()
@@ -118,31 +161,55 @@ def test_a_process_that_is_killed_within_a_batch_ends_the_training(script, tmp_p
         next(stream)
 
 
-def test_a_stopped_training_ends_where_an_undisturbed_one_does(script, monkeypatch, tmp_path):
-    module = script("train_tagger")
-    tagger = partial(InstrumentTagger, ("violin", "tuba"), window_samples=8192, filters=(2, 2, 2), dropout=0.0)
+SIZES = {"window_samples": 8192, "filters": (2, 2, 2), "dropout": 0.0}
 
-    def batches(bank, leave_out, seed, first, last, num_samples, stop=None):
+
+def tagger_batch(rng):
+    """Waveforms, candidates and labels."""
+    return rng.normal(size=(2, 8192)).astype("f"), np.ones((2, 2), "f"), np.eye(2, dtype="f")
+
+
+def detector_batch(rng):
+    """Waveforms, candidates, who plays and whether to ask."""
+    waveforms, candidates, labels = tagger_batch(rng)
+    plays = np.repeat(labels[:, None], 4, axis=1)
+    return waveforms, candidates, plays, np.ones_like(plays)
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "make_batch"),
+    [
+        ("train_tagger", InstrumentTagger, tagger_batch),
+        ("train_activity_detector", ActivityDetector, detector_batch),
+    ],
+)
+def test_a_stopped_training_ends_where_an_undisturbed_one_does(script, monkeypatch, tmp_path, name, make, make_batch):
+    module, shared = script(name), script("network_training")
+    make_network = partial(make, ("violin", "tuba"), **SIZES)
+    # Its layers of context drop features, by chance that no file keeps.
+    monkeypatch.setattr("audio.activity_detector.layers.CONTEXT_DROPOUT", 0.0)
+
+    def batches(produce, arguments, first, last, stop=None):
         for index in range(first, last):
             if index == stop:
                 raise KeyboardInterrupt
-            rng = np.random.default_rng((seed, index))
-            labels = np.eye(2, dtype="f")[[0, 1]]
-            yield rng.normal(size=(2, num_samples)).astype("f"), np.ones((2, 2), "f"), labels
+            yield make_batch(np.random.default_rng((arguments[-1], index)))
 
     def weights_of(run, stop=None):
         monkeypatch.setattr(module, "batches", partial(batches, stop=stop))
         keras.utils.set_random_seed(0)
         arguments = ["train", "--bank", "none", "--output", str(run), "--steps", "4"]
         exit_code = CliRunner().invoke(module.main, arguments).exit_code
-        network = tagger()
+        network = make_network()
         if exit_code == 0:
             network.load_weights(run / "final.weights.h5")
         return exit_code, network.get_weights()
 
-    monkeypatch.setattr(module, "make_network", tagger)
-    monkeypatch.setattr(module, "_limit_threads", lambda: None)
-    monkeypatch.setattr(module, "SAVE_EVERY", 2)
+    monkeypatch.setattr(module, "make_network", make_network)
+    monkeypatch.setattr(module, "limit_threads", lambda: None)
+    monkeypatch.setattr(shared, "SAVE_EVERY", 2)
+    if name == "train_activity_detector":
+        monkeypatch.setattr(module, "start_from_tagger", lambda network, tagger: None)
     _, expected = weights_of(tmp_path / "undisturbed")
     stopped, _ = weights_of(tmp_path / "stopped", stop=3)
     resumed, weights = weights_of(tmp_path / "stopped")

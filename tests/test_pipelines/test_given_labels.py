@@ -100,9 +100,11 @@ def test_who_looks_makes_no_difference_where_somebody_says_what_plays(duet, tmp_
     with caplog.at_level(logging.WARNING):
         av_sep.separate(duet, tmp_path, model="wiener", dry_run=True, **instruments)
         assert not caplog.records
-        av_sep.separate(duet, tmp_path, model="wiener", dry_run=True, detector="embedded", threshold=0.3, **instruments)
-    (record,) = caplog.records
-    assert record.getMessage().endswith("--detector and --threshold passed over")
+        looking = {"detector": "embedded", "threshold": 0.3, "frames_per_second": 2.0}
+        av_sep.separate(duet, tmp_path, model="wiener", dry_run=True, **looking, **instruments)
+        av_sep.separate(duet, tmp_path, model="wiener", dry_run=True, frames_per_second=0.5, **instruments)
+    every, one = (record.getMessage() for record in caplog.records)
+    assert every.endswith(": --detector, --threshold, --fps passed over") and one.endswith(": --fps passed over")
 
 
 def test_an_empty_list_decides_and_is_named(film, tmp_path):

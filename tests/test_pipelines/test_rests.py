@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 
 from audio.activity import Activity
-from audio.pooled_model import PooledModel
 from audio.models import load_model
+from audio.pooled_model import PooledModel
 from av_sep.instruments import URMP_13
 from av_sep.types import InstrumentLabels
 from pipelines.rests import activity_from_sound, known_to_play, should_gate_rests
 from vision.labels import labels_for_all, labels_from_instruments
 
 
-class DeafTagger:
+class DeafDetector:
     """Hears nobody, and remembers whom it was asked for and how loud it was."""
 
-    def track_activity(self, blocks, sample_rate_hz, candidates):
+    def track(self, blocks, sample_rate_hz, candidates):
         self.candidates, self.peak = candidates, max(float(np.abs(block).max()) for block in blocks)
         return Activity(tuple(candidates), np.array([1.0, 2.0]), np.full((2, len(candidates)), -7, np.float32))
 
@@ -39,9 +39,9 @@ def test_named_and_seen_players_are_known_and_heard_ones_guessed(labels, seen, e
 
 
 def test_unheard_player_keeps_his_estimate_if_he_is_known_and_loses_it_if_not(duet):
-    tagger = DeafTagger()
-    activity = activity_from_sound(duet, ("violin", "tuba"), ("violin",), tagger, 4.0)
-    assert tagger.candidates == ("violin", "tuba") and tagger.peak > 1
+    detector = DeafDetector()
+    activity = activity_from_sound(duet, ("violin", "tuba"), ("violin",), detector, 4.0)
+    assert detector.candidates == ("violin", "tuba") and detector.peak > 1
     violin, tuba = activity.weights(("violin", "tuba"), np.array([1.5]))[:, 0]
     assert violin == 1 and tuba < 1e-6
 

@@ -1,9 +1,9 @@
-"""Candidates that the tagger is trained with: what plays, mostly, and some that do not."""
+"""Candidates that listening networks are trained with: what plays, mostly, and some that do not."""
 
 import numpy as np
 import pytest
 
-from audio.tagger.candidates import CandidateConfig, draw_candidates
+from audio.listening.candidates import CandidateConfig, draw_candidates
 
 FAMILIES = ("strings", "strings", "brass", "brass", "woodwinds", "woodwinds")
 LABELS = np.array([1, 0, 0, 0, 1, 0], np.float32)

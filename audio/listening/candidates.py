@@ -1,4 +1,4 @@
-"""Which instruments the tagger is told can play, while it learns: more than do, as whoever names them may be wrong.
+"""Which instruments a listening network is told can play, while it learns: more than do, as a label may be wrong.
 
 Conventions: labels and candidates are float32 `[num_instruments]`, 0 or 1.
 """
