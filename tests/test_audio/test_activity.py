@@ -15,8 +15,8 @@ def activity():
 
 
 def raw(log_odds):
-    """Odds times e, where that is below 1, to the third power, written out."""
-    return np.minimum(np.exp(np.asarray(log_odds, np.float64)) * np.e, 1) ** 3
+    """Odds of who is guessed to play times e to the 1.5, where that is below 1, to the third power, written out."""
+    return np.minimum(np.exp(np.asarray(log_odds, np.float64)) * np.e**1.5, 1) ** 3
 
 
 def test_weights_are_those_of_the_formula(activity):
@@ -41,7 +41,7 @@ def test_logarithms_are_interpolated_and_stay_beyond_the_ends(activity):
 
 
 def test_known_players_get_no_benefit_of_the_doubt_and_stay_known():
-    log_odds = np.array([[4, 4, 4], [-0.5, -0.5, 2], [-3, -3, 2]], np.float32)
+    log_odds = np.array([[5, 5, 5], [-0.5, -0.5, 2], [-3, -3, 2]], np.float32)
     heard = Activity(NAMES, np.arange(3.0), log_odds)
     believed = heard.believing(("flute", "kazoo")).believing(("tuba",))
     assert (heard.known, believed.known) == ((), ("flute", "tuba"))
@@ -53,10 +53,10 @@ def test_known_players_get_no_benefit_of_the_doubt_and_stay_known():
 
 
 def test_who_is_known_to_play_plays_in_his_best_times():
-    log_odds = np.array([[-9, 3, -9], [-7, -2, -9], [-5, 4, -9], [-11, -8, -9], [-20, 5, -9]], np.float32)
+    log_odds = np.array([[-9, 3, -9], [-7, -2, -9], [-5, 6, -9], [-11, -8, -9], [-20, 5, -9]], np.float32)
     believed = Activity(NAMES, np.arange(5.0), log_odds).believing(("violin", "flute"))
-    # A quarter of five, rounded up, is two: -7 and -5, which lack 9 to be 3 on average; 4 and 5 lack nothing.
-    np.testing.assert_allclose(believed.log_odds[:, 0], log_odds[:, 0] + 9, rtol=1e-6)
+    # A quarter of five, rounded up, is two: -7 and -5, which lack 11 to be 5 on average; 6 and 5 lack nothing.
+    np.testing.assert_allclose(believed.log_odds[:, 0], log_odds[:, 0] + 11, rtol=1e-6)
     # Of the tuba nothing is known.
     np.testing.assert_array_equal(believed.log_odds[:, 1:], log_odds[:, 1:])
     assert believed.instruments == NAMES and believed.times_seconds.tolist() == [0, 1, 2, 3, 4]
@@ -68,7 +68,7 @@ def test_who_is_known_to_play_plays_in_his_best_times():
 def test_who_plays_little_but_surely_needs_no_help():
     """Twelve of 400 times: the mean of a quarter of them would be that of rests."""
     log_odds = np.full((400, 1), -6, np.float32)
-    log_odds[100:112] = 3
+    log_odds[100:112] = 5
     activity = Activity(("flute",), np.arange(400.0), log_odds)
     np.testing.assert_array_equal(activity.believing(("flute",)).log_odds, log_odds)
 
