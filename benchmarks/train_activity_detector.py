@@ -1,7 +1,8 @@
-"""Trains the activity detector on mixtures of a bank of solo lines (see `benchmarks/make_solo_bank.py`).
+r"""Trains the activity detector on mixtures of a bank of solo lines (see `benchmarks/make_solo_bank.py`).
 
     python benchmarks/train_activity_detector.py train --bank BANK --output FIRST --steps 6000
-    python benchmarks/train_activity_detector.py train --bank BANK --output SECOND --steps 6000 --seed 1 --start FIRST
+    python benchmarks/train_activity_detector.py train --bank BANK --output SECOND --steps 5000 --seed 1 \
+        --peak-rate 6e-4 --start FIRST
     python benchmarks/train_activity_detector.py pack --run SECOND --output DIRECTORY
 
 A first stage starts from the packaged tagger: its blocks and its evidence of moments, but for its attention. A run that
