@@ -14,7 +14,7 @@ that is the more. Nobody is judged alone: weights matter only in relation to eac
 
 The numbers were chosen on mixtures like those of `benchmarks/rests.py`, and on short ones and on pieces in which nobody
 rests for long. Without benefit of the doubt guessed players lost 0.3 dB in short ones on average, known players nothing.
-Known players lost 0.2 dB in trios of pieces where their best times were taken for log odds of 3, and nothing as it is.
+Known ones lost 0.2 dB in trios of pieces where their best times were taken for log odds of 3, and nothing as it is.
 """
 
 from collections.abc import Sequence
