@@ -13,7 +13,7 @@ which `BENEFIT_OF_DOUBT` is added for who is not known to play: only who is hear
 that is the more. Nobody is judged alone: weights matter only in relation to each other (see `audio.reweighting`).
 
 The numbers were chosen on mixtures like those of `benchmarks/rests.py`, and on short ones and on pieces in which nobody
-rests for long. Without benefit of the doubt guessed players lost 0.3 dB in short ones on average, known players nothing.
+rests for long. Without benefit of the doubt guessed players lost 0.3 dB in short ones on average, known ones nothing.
 Known ones lost 0.2 dB in trios of pieces where their best times were taken for log odds of 3, and nothing as it is.
 """
 
