@@ -14,7 +14,8 @@ that is the more. Nobody is judged alone: weights matter only in relation to eac
 
 The numbers were chosen on mixtures like those of `benchmarks/rests.py`, and on short ones and on pieces in which nobody
 rests for long. Without benefit of the doubt guessed players lost 0.3 dB in short ones on average, known ones nothing.
-Known ones lost 0.2 dB in trios of pieces where their best times were taken for log odds of 3, and nothing as it is.
+In trios of these pieces known ones lost 0.2 dB where their best times were taken for log odds of 3, and nothing as it
+is; in trios of others they lose 0.2 dB as it is.
 """
 
 from collections.abc import Sequence

@@ -3,7 +3,8 @@
     python benchmarks/score_activity.py --solos DIR [--bank BANK] [--count 40] [--detector DIRECTORY]
 
 Candidates are those that play, and one more that never does. At every tenth of a second somebody plays who has a
-hundredth of the mixture's power or more (Hann windows of 0.4 s), and rests who has a ten-thousandth or less. Prints by
+hundredth of the mixture's power or more (Hann windows of 0.4 s), and rests who has a ten-thousandth or less; where
+nobody sounds nobody is asked for. Prints by
 data and number of instruments the area under the ROC curve, the log loss in natural units, and of moments of playing
 and of resting the share that is told right by the sign of the log odds.
 """
@@ -24,16 +25,21 @@ STEP_SECONDS = 0.1
 WINDOW_SECONDS = 0.4
 PLAYS_SHARE = 1e-2
 RESTS_SHARE = 1e-4
+SILENT_SHARE = 1e-8  # of the loudest moment's power
 
 
 def power_shares(references: np.ndarray, times_seconds: np.ndarray) -> np.ndarray:
-    """Of each of the references `[num_playing, time, 1]` in the sum of their powers, `[num_playing, num_times]`."""
+    """Of each of the references `[num_playing, time, 1]` in the sum of their powers, `[num_playing, num_times]`.
+
+    NaN where they are silent, all of them.
+    """
     window = np.hanning(int(WINDOW_SECONDS * RATE_HZ))
     places = (times_seconds * RATE_HZ).astype(int)
-    power = np.array([fftconvolve(np.square(line[:, 0]), window, "same")[places] for line in references])
-    # What the transform leaves of silence is below nothing.
-    power = np.maximum(power, 0)
-    return power / np.maximum(power.sum(axis=0), 1e-12)
+    # In single precision the transform's noise would play where everybody rests.
+    squares = np.square(references[:, :, 0], dtype=np.float64)
+    power = np.array([fftconvolve(line, window, "same")[places] for line in squares])
+    total = power.sum(axis=0)
+    return np.where(total > SILENT_SHARE * total.max(), power, np.nan) / total
 
 
 def judge(resting: RestingExample, detector) -> Iterator[dict]:
@@ -43,9 +49,10 @@ def judge(resting: RestingExample, detector) -> Iterator[dict]:
     activity = detector.track([example.references.sum(axis=0)], RATE_HZ, candidates)
     times = np.arange(STEP_SECONDS, example.references.shape[1] / RATE_HZ, STEP_SECONDS)
     shares = dict(zip(example.names, power_shares(example.references, times)))
+    sounding = np.where(np.isnan(shares[example.names[0]]), np.nan, 0.0)
     for column, name in enumerate(activity.instruments):
         log_odds = np.interp(times, activity.times_seconds, activity.log_odds[:, column])
-        share = shares.get(name, np.zeros(len(times)))
+        share = shares.get(name, sounding)
         for value, logit in zip(share, log_odds):
             if value >= PLAYS_SHARE or value <= RESTS_SHARE:
                 yield {"plays": value >= PLAYS_SHARE, "log_odds": logit}

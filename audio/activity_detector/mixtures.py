@@ -58,7 +58,7 @@ class RestingWindowConfig:
 
 
 def resting_windows(num_samples: int, moment_samples: int) -> RestingWindowConfig:
-    """What the packaged detector was trained on: more players and fewer wrong candidates than the tagger."""
+    """What the packaged detector was trained on: hardly ever nobody, and fewer wrong candidates than the tagger."""
     candidates = CandidateConfig(
         all_probability=0.2, missing_probability=0.03, num_extra_weights=(0.4, 0.3, 0.15, 0.1, 0.05)
     )

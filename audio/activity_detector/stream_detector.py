@@ -9,7 +9,7 @@ The rule, and why it is so:
    others.
 3. Of moments that only silent windows reach over nothing is said.
 
-Memory grows by 13 numbers for each 0.26 s.
+Memory grows by a number for each candidate and 0.26 s. Moments must divide a quarter of a window.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -89,7 +89,7 @@ def test_only_candidates_are_asked_for(bank):
     config = resting_windows(NUM_SAMPLES, MOMENT)
     pool = draw_leveled_pool(bank, config, seed=0, num_players=2)
     _, candidates, _, asked = make_resting_windows(pool, TAXONOMY, config, seed=0, index=0, batch_size=32)
-    assert 0 < candidates.mean() < 1
+    assert 0 < candidates.mean() < 1 and asked.mean() > 0.7 * candidates.mean()
     assert not asked[np.broadcast_to(candidates[:, None] == 0, asked.shape)].any()
 
 

@@ -12,9 +12,11 @@ from types import SimpleNamespace
 import click
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from audio.activity import Activity
 from audio.activity_detector.mixtures import draw_leveled_pool, make_resting_windows, resting_windows
 from audio.activity_detector.network import ActivityDetector
 from audio.tagger.mixtures import WindowConfig, draw_pool, make_windows
@@ -218,6 +220,27 @@ def test_a_stopped_training_ends_where_an_undisturbed_one_does(script, monkeypat
         np.testing.assert_allclose(ours, truth, rtol=1e-5, atol=1e-7)
 
 
+def test_what_is_left_of_a_training_are_the_averages_of_its_weights(script, tmp_path):
+    module = script("network_training")
+    network = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
+    module.compile_network(network, 8, 0.1, keras.losses.MeanSquaredError(), use_ema=True, ema_momentum=0.5)
+    average, last, steps = 0.0, [], []
+
+    def stream():
+        for _ in range(8):
+            steps.append(float(network.get_weights()[0][0, 0]))
+            yield np.ones((1, 1), "f"), np.full((1, 1), 5, "f")
+        # The last step is done by the time that the stream is asked for more.
+        last.append(float(network.get_weights()[0][0, 0]))
+
+    module.train(network, stream(), tmp_path, 0, 8)
+    # It begins with the weights of before the first step.
+    for weight in [*steps[1:], *last]:
+        average = 0.5 * average + 0.5 * weight
+    (left,) = network.get_weights()
+    assert left[0, 0] == pytest.approx(average, rel=1e-4) and left[0, 0] < 0.98 * last[0]
+
+
 # Wrong labels
 
 
@@ -239,3 +262,36 @@ def test_the_stem_of_a_wrong_label_is_measured_against_the_mixture(script):
 
     assert [row["below_db"] for row in rows(0.1)] == pytest.approx([20, 20], abs=1e-3)
     assert [row["below_db"] for row in rows(0.0)] == [math.inf, math.inf]
+
+
+# The activity detector's scores
+
+
+def test_nobody_is_asked_for_where_all_rest(script):
+    """Four stages of three seconds: one plays in the first and third, the other in the second, in the fourth nobody."""
+    module, resting = script("score_activity"), script("rests").RestingExample
+    stage = 3 * module.RATE_HZ
+    references = np.random.default_rng(0).normal(size=(2, 4 * stage, 1)).astype("f")
+    references[0, stage : 2 * stage] = 0
+    references[1, :stage] = references[1, 2 * stage :] = 0
+    references[:, 3 * stage :] = 0
+    times = np.array([1.5, 4.5, 7.5, 10.5])
+    shares = module.power_shares(references, times)
+    np.testing.assert_allclose(shares, [[1, 0, 1, np.nan], [0, 1, 0, np.nan]], atol=1e-6)
+
+    class Detector:
+        """Hears the first player all the time, the second and who is not there never."""
+
+        instruments = ("violin", "flute", "tuba")
+
+        def track(self, blocks, sample_rate_hz, candidates):
+            assert candidates == ["violin", "flute", "tuba"] and sample_rate_hz == module.RATE_HZ
+            return Activity(self.instruments, np.array([0.0, 12.0]), np.array([[2, -2, -2]] * 2, "f"))
+
+    example = script("score_models").Example(("violin", "flute"), references)
+    rows = pd.DataFrame(module.judge(resting(example, (None, None), "tuba"), Detector()))
+    scores = module.summarize(rows.assign(data="made", num_instruments=2)).iloc[0]
+    # Of three stages the violin plays in two and the flute in one; the tuba rests in all of them.
+    assert rows["plays"].mean() == pytest.approx(3 / 9, abs=0.06)
+    assert scores["playing_right"] == pytest.approx(2 / 3, abs=0.05)
+    assert scores["resting_right"] == pytest.approx(5 / 6, abs=0.05)
