@@ -22,8 +22,8 @@ from network_training import batches, compile_network, limit_threads, resume, se
 from network_training import train as train_network  # noqa: E402
 from scipy.optimize import minimize  # noqa: E402
 
-from audio.tagger.mixtures import SoloBank, WindowConfig, draw_pool, filter_sources, make_windows  # noqa: E402
-from av_sep.datasets.solo_bank import open_bank  # noqa: E402
+from audio.tagger.mixtures import TaggerWindowConfig, draw_pool, filter_sources, make_windows  # noqa: E402
+from av_sep.datasets.solo_bank import SoloBank, open_bank  # noqa: E402
 from av_sep.instruments import URMP_13  # noqa: E402
 
 BATCH_SIZE = 32
@@ -57,7 +57,7 @@ def produce(
     writer, bank_dir: Path, leave_out: frozenset[str], seed: int, num_samples: int, first: int, last: int
 ) -> None:
     """Sends batches `first` to `last` of a run."""
-    config = WindowConfig(num_samples)
+    config = TaggerWindowConfig(num_samples)
     pool = draw_pool(open_sources(bank_dir, leave_out=leave_out), config, seed=seed, num_players=PLAYERS)
     send_batches(
         writer,
@@ -135,7 +135,7 @@ def log_loss(logits: np.ndarray, labels: np.ndarray) -> float:
 
 def predict_left_out(network, bank: SoloBank, num_batches: int) -> tuple[np.ndarray, np.ndarray]:
     """Logits and labels `[num_windows, num_instruments]` of mixtures of a bank that was not trained on."""
-    config, logits, labels = WindowConfig(network.options["window_samples"]), [], []
+    config, logits, labels = TaggerWindowConfig(network.options["window_samples"]), [], []
     pool = draw_pool(bank, config, seed=CALIBRATION_SEED, num_players=CALIBRATION_PLAYERS)
     for index in range(num_batches):
         waveforms, _, truth = make_windows(

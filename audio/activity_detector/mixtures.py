@@ -9,13 +9,21 @@ decibels.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.fft
 
 from audio.listening.candidates import CandidateConfig, draw_candidates
-from audio.tagger.mixtures import WindowConfig, colour_player, draw_instruments, draw_line, record
+from audio.listening.mixtures import (
+    FADE_SECONDS,
+    PlayerPool,
+    WindowConfig,
+    colour_player,
+    draw_instruments,
+    draw_line,
+    record,
+)
 from av_sep.datasets.solo_bank import SoloBank
 from av_sep.instruments import Taxonomy
 
@@ -25,7 +33,6 @@ PLAYS_DB = -35.0
 RESTS_DB = -50.0
 SILENT_DB = -120.0
 _LOUD_SHARE = 0.25
-_FADE_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,7 @@ class RestingWindowConfig:
     """How windows are drawn whose players rest.
 
     Attributes:
-        windows: length, company, levels, rooms and microphones; stretches of its own are not kept.
+        windows: length, company, levels, rooms and microphones.
         moment_samples: length of a moment.
         silent_probability: chance that a player who is said to play rests all through the window.
         rests_probability: chance that he rests now and then.
@@ -68,34 +75,35 @@ def resting_windows(num_samples: int, moment_samples: int) -> RestingWindowConfi
 
 
 @dataclass(frozen=True, eq=False)
-class LeveledPool:
-    """Players drawn from a bank, each alone, coloured and at unit RMS, and how loud their lines are.
+class LeveledPool(PlayerPool):
+    """Players of a pool, and how loud their lines are.
 
     Attributes:
-        sample_rate_hz: of the waveforms.
-        waveforms: float16 `[num_players, time]` by instrument.
         levels_db: float16 `[num_players, num_frames]` by instrument.
     """
 
-    sample_rate_hz: int
-    waveforms: dict[str, np.ndarray] = field(default_factory=dict)
-    levels_db: dict[str, np.ndarray] = field(default_factory=dict)
+    levels_db: dict[str, np.ndarray]
 
 
 def draw_leveled_pool(
     bank: SoloBank, config: RestingWindowConfig, *, seed: int, num_players: int
 ) -> LeveledPool:
     """A pool of `num_players` players of every instrument that the bank has solos of."""
-    pool, rate_hz = LeveledPool(bank.sample_rate_hz), bank.sample_rate_hz
+    waveforms, levels = {}, {}
     for number, name in enumerate(sorted(name for name in bank.lines if bank.solos(name))):
-        players, levels = [], []
-        for player in range(num_players):
-            rng = np.random.default_rng((seed, number, player))
-            line = draw_line(bank, name, config.windows, rng)
-            levels.append(levels_db(line, config.frame_samples).astype(np.float16))
-            players.append(colour_player(line, rate_hz, config.windows, rng).astype(np.float16))
-        pool.waveforms[name], pool.levels_db[name] = np.stack(players), np.stack(levels)
-    return pool
+        rngs = (np.random.default_rng((seed, number, player)) for player in range(num_players))
+        players = [_draw_leveled_player(bank, name, config, rng) for rng in rngs]
+        waveforms[name], levels[name] = (np.stack(parts) for parts in zip(*players))
+    return LeveledPool(bank.sample_rate_hz, waveforms, levels)
+
+
+def _draw_leveled_player(
+    bank: SoloBank, instrument: str, config: RestingWindowConfig, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """A player `[time]` and the levels of his line `[num_frames]`, float16."""
+    line = draw_line(bank, instrument, config.windows, rng)
+    player = colour_player(line, bank.sample_rate_hz, config.windows, rng)
+    return player.astype(np.float16), levels_db(line, config.frame_samples).astype(np.float16)
 
 
 def levels_db(line: np.ndarray, frame_samples: int) -> np.ndarray:
@@ -165,7 +173,7 @@ def draw_rests(config: RestingWindowConfig, sample_rate_hz: int, rng: np.random.
         if rests:
             gain[max(int(start), 0) : max(int(end), 0)] = 0
         start, rests = end, not rests
-    num_fade = 2 * int(_FADE_SECONDS * sample_rate_hz / 2) + 1
+    num_fade = 2 * int(FADE_SECONDS * sample_rate_hz / 2) + 1
     # What began before the window, or goes on after it, does not fade at its ends.
     padded = np.pad(gain, num_fade // 2, "edge")
     return np.convolve(padded, np.full(num_fade, 1 / num_fade, np.float32), "valid")

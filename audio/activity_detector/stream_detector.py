@@ -9,7 +9,7 @@ The rule, and why it is so:
    others.
 3. Of moments that only silent windows reach over nothing is said.
 
-Memory grows by a number for each candidate and 0.26 s. Moments must divide a quarter of a window.
+Memory grows by a number for each candidate and 0.26 s.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,6 +18,7 @@ import numpy as np
 
 from audio.activity import Activity
 from audio.listening.windows import candidate_vector, hear_windows
+from av_sep.errors import ParameterError
 
 HOPS_PER_WINDOW = 4
 
@@ -28,9 +29,18 @@ class StreamActivityDetector:
     Args:
         network: an `audio.activity_detector.network.ActivityDetector`, or anything with its `options`, `instruments`,
             `moment_samples` and `predict_on_batch`.
+
+    Raises:
+        ParameterError: for windows that do not begin with a moment each.
     """
 
     def __init__(self, network):
+        window_samples, moment_samples = network.options["window_samples"], network.moment_samples
+        if window_samples % (HOPS_PER_WINDOW * moment_samples):
+            raise ParameterError(
+                f"Expected a window of a multiple of {HOPS_PER_WINDOW} moments."
+                f" Received: window_samples={window_samples}, moment_samples={moment_samples}"
+            )
         self.network = network
 
     @property

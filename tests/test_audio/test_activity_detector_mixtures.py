@@ -18,7 +18,7 @@ from audio.activity_detector.mixtures import (
     resting_windows,
 )
 from audio.listening.candidates import CandidateConfig
-from audio.tagger.mixtures import WindowConfig
+from audio.listening.mixtures import WindowConfig
 from av_sep.datasets.solo_bank import open_bank
 from av_sep.instruments import URMP_13, Taxonomy
 

@@ -88,6 +88,13 @@ def test_unknown_candidates_and_broken_streams_are_refused(detector):
         detector.track([np.full((5, 1), np.nan)], RATE_HZ)
 
 
+def test_windows_that_begin_within_a_moment_are_refused():
+    network = PitchNetwork()
+    network.moment_samples = 800
+    with pytest.raises(ParameterError, match="a multiple of 4 moments. Received: window_samples=4000, moment_samples=800"):
+        StreamActivityDetector(network)
+
+
 def test_overlapping_windows_are_averaged_by_half_sines(rng):
     """All at once what the stream does bit by bit; windows may leave gaps, and the last may lie anywhere."""
     starts, values = [0, 2, 4, 13, 14], rng.normal(size=(5, 6, 2))

@@ -5,16 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from audio.tagger.mixtures import (
-    WindowConfig,
-    coloured_noise,
-    draw_pool,
-    filter_sources,
-    keep_a_stretch,
-    make_windows,
-    random_eq,
-    room_response,
-)
+from audio.tagger.mixtures import TaggerWindowConfig, draw_pool, filter_sources, keep_a_stretch, make_windows
 from av_sep.datasets.solo_bank import SoloBank, open_bank
 from av_sep.instruments import URMP_13, Taxonomy
 
@@ -50,14 +41,14 @@ def test_ensembles_lend_no_silent_players(bank):
     """Their lines are the longest by far, and mostly silent."""
     passages = {name: np.zeros(200_000, np.int16) for name in NAMES}
     lines = {name: {**bank.lines.get(name, {}), "ensembles": passages[name]} for name in NAMES}
-    pool = draw_pool(SoloBank(RATE_HZ, lines), WindowConfig(NUM_SAMPLES, **PLAIN), seed=1, num_players=20)
+    pool = draw_pool(SoloBank(RATE_HZ, lines), TaggerWindowConfig(NUM_SAMPLES, **PLAIN), seed=1, num_players=20)
     assert sorted(pool.waveforms) == ["cello", "flute", "oboe"]
     for players in pool.waveforms.values():
         np.testing.assert_allclose(np.sqrt(np.mean(players.astype(np.float32) ** 2, axis=1)), 1, rtol=0.01)
 
 
 def test_labels_name_exactly_the_instruments_that_sound(bank):
-    config = WindowConfig(NUM_SAMPLES, num_instruments_weights=(0.2, 0.3, 0.3, 0.2), **PLAIN)
+    config = TaggerWindowConfig(NUM_SAMPLES, num_instruments_weights=(0.2, 0.3, 0.3, 0.2), **PLAIN)
     pool = draw_pool(bank, config, seed=1, num_players=6)
     waveforms, candidates, labels = make_windows(pool, TAXONOMY, config, seed=1, index=0, batch_size=48)
     assert candidates.shape == (48, 4) and candidates.sum(axis=1).min() >= 1
@@ -73,7 +64,7 @@ def test_labels_name_exactly_the_instruments_that_sound(bank):
 
 
 def test_a_batch_follows_from_seed_and_index_alone(bank):
-    config = WindowConfig(NUM_SAMPLES)
+    config = TaggerWindowConfig(NUM_SAMPLES)
     pool = draw_pool(bank, config, seed=0, num_players=4)
     batches = [
         make_windows(pool, TAXONOMY, config, seed=seed, index=index, batch_size=3)
@@ -87,7 +78,7 @@ def test_a_batch_follows_from_seed_and_index_alone(bank):
 
 
 def test_a_pool_holds_players_of_unit_level_each_its_own_and_the_same_for_a_seed(bank):
-    config = WindowConfig(NUM_SAMPLES)
+    config = TaggerWindowConfig(NUM_SAMPLES)
     pool, again, other = (draw_pool(bank, config, seed=seed, num_players=5) for seed in (0, 0, 1))
     assert pool.sample_rate_hz == RATE_HZ and set(pool.waveforms) == set(HZ)
     for name, players in pool.waveforms.items():
@@ -101,47 +92,16 @@ def test_a_pool_holds_players_of_unit_level_each_its_own_and_the_same_for_a_seed
 
 def test_a_line_that_pauses_stays_a_pause(bank):
     lines = {name: {"pause": np.zeros(NUM_SAMPLES * 2, np.int16)} for name in bank.lines}
-    pool = draw_pool(SoloBank(RATE_HZ, lines), WindowConfig(NUM_SAMPLES), seed=0, num_players=1)
+    pool = draw_pool(SoloBank(RATE_HZ, lines), TaggerWindowConfig(NUM_SAMPLES), seed=0, num_players=1)
     assert not any(players.any() for players in pool.waveforms.values())
 
 
 def test_sources_that_are_not_wanted_are_not_drawn(bank):
     only = filter_sources(bank, lambda instrument, source: instrument != "oboe" and source == "second")
     assert {name: list(lines) for name, lines in only.lines.items()} == {"cello": ["second"], "flute": ["second"]}
-    config = WindowConfig(NUM_SAMPLES, **PLAIN)
+    config = TaggerWindowConfig(NUM_SAMPLES, **PLAIN)
     only = draw_pool(only, config, seed=0, num_players=2)
     assert not make_windows(only, TAXONOMY, config, seed=0, index=0, batch_size=24)[2][:, 2].any()
-
-
-def test_eq_has_the_wanted_spread_and_is_smooth(rng):
-    curves_db = np.array([20 * np.log10(random_eq(NUM_SAMPLES, RATE_HZ, 4.0, rng)) for _ in range(300)])
-    assert curves_db.shape[1] == NUM_SAMPLES // 2 + 1
-    assert abs(curves_db.mean()) < 0.3 and curves_db[:, -1].std() == pytest.approx(4.0, rel=0.15)
-    assert np.abs(np.diff(curves_db[:, 200:], axis=1)).max() < 1.0
-    assert np.abs(curves_db[:, -1] - curves_db[:, 300]).mean() > 2.0
-
-
-def test_room_rings_for_its_time_and_keeps_the_direct_path(rng):
-    response = room_response(NUM_SAMPLES, RATE_HZ, (0.15, 0.9), rng)
-    assert response.shape == (NUM_SAMPLES,) and response[0] > 0.7
-    energy = np.add.reduceat(response[1:] ** 2, range(0, 1200, 200))
-    assert np.all(np.diff(energy[:4]) < 0)
-
-
-def test_noise_has_unit_power_and_falls_with_frequency(rng):
-    noise = np.stack([coloured_noise(2000, rng) for _ in range(50)])
-    power = np.abs(noise) ** 2
-    np.testing.assert_allclose(power.mean(axis=1), 1, rtol=1e-4)
-    assert power[:, 1:50].mean() > 3 * power[:, 1000:].mean()
-
-
-def test_long_room_rings_longer_than_a_short_one(rng):
-    def late_share(rt60_seconds):
-        energy = room_response(NUM_SAMPLES, RATE_HZ, (rt60_seconds, rt60_seconds), rng)[1:] ** 2
-        return energy[2000:].sum() / energy.sum()
-
-    # Of a decay by 60 dB in T seconds, 10^(-6 t / T) of the energy comes after t.
-    assert late_share(0.2) < 1e-6 and late_share(1.0) == pytest.approx(10 ** (-6 * 0.25), rel=0.3)
 
 
 def test_of_a_player_who_rests_a_loud_stretch_stays(rng):

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from audio.listening.windows import WindowCutter, to_one_channel
 from audio.tagger.stream_tagger import ConfidencePool, StreamTagger
 from av_sep.errors import ParameterError
 
@@ -69,32 +68,6 @@ def test_network_is_always_given_the_same_shape(tagger, make_sine):
     assert tagger.network.batch_shapes == {(8, WINDOW)}
 
 
-@pytest.mark.parametrize("hop", [1000, 2000])
-@pytest.mark.parametrize("num_samples", [1, 3999, 4000, 4001, 5000, 5001, 6000, 6001, 13_777])
-def test_windows_cover_the_stream_to_its_last_sample(num_samples, hop):
-    cutter, stream = WindowCutter(WINDOW, hop, 1), np.arange(1.0, num_samples + 1, dtype=np.float32)[:, None]
-    cut = [(start, w.copy()) for block in np.array_split(stream, 7) for start, w in cutter.push(block)]
-    told, windows = zip(*cut, *cutter.finish())
-    assert {w.shape for w in windows} == {(WINDOW, 1)}
-    if num_samples <= WINDOW:
-        np.testing.assert_array_equal(windows, [np.resize(stream, (WINDOW, 1))])
-        assert told == (0,)
-        return
-    starts = [*range(0, num_samples - WINDOW + 1, hop)]
-    starts += [num_samples - WINDOW] * (starts[-1] + WINDOW < num_samples)
-    assert [int(w[0, 0]) - 1 for w in windows] == starts == list(told)
-    assert windows[-1][-1, 0] == num_samples
-    assert all(np.array_equal(np.diff(w[:, 0]), np.ones(WINDOW - 1)) for w in windows)
-
-
-def test_cutter_keeps_no_more_than_a_window():
-    cutter = WindowCutter(WINDOW, 2000, 2)
-    for _ in range(200):
-        for _ in cutter.push(np.ones((777, 2), np.float32)):
-            pass
-        assert len(cutter._kept) <= WINDOW
-
-
 def test_silence_says_nothing(tagger, make_sine):
     silence = np.zeros((6 * RATE_HZ, 1), np.float32)
     nothing = tagger.tag(silence, RATE_HZ)
@@ -114,12 +87,6 @@ def test_channels_out_of_phase_are_heard(tagger, make_sine):
     low, quiet_high = tone(make_sine, 300, 1), tone(make_sine, 1700, 1, amplitude=0.05)
     hearing = tagger.tag(np.concatenate([low, -low], axis=1) + quiet_high, RATE_HZ)
     assert hearing.confidences[0] > 0.9
-
-
-def test_one_channel_is_the_mean_of_channels_that_agree(rng):
-    window = rng.normal(size=(50, 1)).astype("f") * np.array([[1.0, 0.4]], "f")
-    np.testing.assert_allclose(to_one_channel(window), 0.7 * window[:, 0], rtol=1e-5)
-    assert to_one_channel(1e-5 * window) is None
 
 
 def test_pool_gives_the_mean_of_the_best_fraction(rng):

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from audio.activity import Activity
 from audio.activity_detector.mixtures import draw_leveled_pool, make_resting_windows, resting_windows
 from audio.activity_detector.network import ActivityDetector
-from audio.tagger.mixtures import WindowConfig, draw_pool, make_windows
+from audio.tagger.mixtures import TaggerWindowConfig, draw_pool, make_windows
 from audio.tagger.network import InstrumentTagger
 from av_sep.datasets.solo_bank import open_bank
 from av_sep.instruments import URMP_13
@@ -93,7 +93,7 @@ def test_batches_of_the_tagger_come_in_order_and_end(script, bank, monkeypatch):
     monkeypatch.setattr(module, "PLAYERS", 2)
     monkeypatch.setattr(module, "BATCH_SIZE", 3)
     sent = sent_by(module.produce, bank, frozenset(), 7, NUM_SAMPLES, 5, 20)
-    config = WindowConfig(NUM_SAMPLES)
+    config = TaggerWindowConfig(NUM_SAMPLES)
     pool = draw_pool(open_bank(bank), config, seed=7, num_players=2)
     expected = [make_windows(pool, URMP_13, config, seed=7, index=index, batch_size=3) for index in range(5, 20)]
     assert len(sent) == 15
