@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from score_models import Example, make_examples, read_data, score
+from mixtures import Example, make_examples, read_data
+from score_models import score
 
 from audio.models import load_model, make_separator
 from audio.separator import Separator

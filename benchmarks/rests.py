@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from score_models import RATE_HZ, Example, load_separators, make_examples, make_parser, read_held_out, read_solos
+from mixtures import RATE_HZ, Example, MixtureParser, load_separators, make_examples, read_held_out, read_solos
 
 from audio.activity_detector import load_activity_detector
 from audio.metrics import level_below_mixture_db, si_sdr
@@ -122,7 +122,8 @@ def summarize(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def main() -> None:
-    parser = make_parser(__doc__, models="default", count=16)
+    parser = MixtureParser(__doc__, count=16)
+    parser.add_model_options("default")
     parser.add_argument("--extra", action="store_true")
     options = parser.parse_args()
     data = read_lines(options)

@@ -4,9 +4,8 @@
 
 Candidates are those that play, and one more that never does. At every tenth of a second somebody plays who has a
 hundredth of the mixture's power or more (Hann windows of 0.4 s), and rests who has a ten-thousandth or less; where
-nobody sounds nobody is asked for. Prints by
-data and number of instruments the area under the ROC curve, the log loss in natural units, and of moments of playing
-and of resting the share that is told right by the sign of the log odds.
+nobody sounds nobody is asked for. Prints by data and number of instruments the area under the ROC curve, the log loss
+in natural units, and of moments of playing and of resting the share that is told right by the sign of the log odds.
 """
 
 from collections.abc import Iterator
@@ -14,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from mixtures import RATE_HZ, MixtureParser
 from rests import RestingExample, make_resting, read_lines
 from scipy.signal import fftconvolve
-from score_models import RATE_HZ, make_parser
 from sklearn.metrics import roc_auc_score
 
 from audio.activity_detector import load_activity_detector
@@ -71,7 +70,7 @@ def summarize(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def main() -> None:
-    parser = make_parser(__doc__, models="", count=40)
+    parser = MixtureParser(__doc__, count=40)
     parser.add_argument("--detector", type=Path, help="folder of a packaged detector; the project's by default")
     options = parser.parse_args()
     detector = load_activity_detector(options.detector) if options.detector else load_activity_detector()

@@ -8,85 +8,18 @@ the mixture (what doing nothing scores), the static Wiener filters (what no lear
 the improvement over the mixture.
 """
 
-import argparse
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
+from mixtures import RATE_HZ, Example, MixtureParser, load_separators, make_examples, read_data  # noqa: E402
 
 from audio.baselines.oracle import ideal_ratio_mask  # noqa: E402
 from audio.metrics import sdr, si_sdr  # noqa: E402
-from audio.models import load_model, make_separator  # noqa: E402
-from audio.resampling import resample  # noqa: E402
-from audio.separator import StreamSeparator  # noqa: E402
-from av_sep.datasets.mixing import set_level  # noqa: E402
-from av_sep.datasets.solo_bank import open_bank  # noqa: E402
-from av_sep.instruments import URMP_13  # noqa: E402
-from av_sep.media import read_audio  # noqa: E402
-
-RATE_HZ = 22050
-MIXTURE_LEVEL_DB = -23.0
-LEVEL_SPREAD_DB = 3.0
-
-
-@dataclass(frozen=True, eq=False)
-class Example:
-    """References `[num_playing, time, 1]` of the instruments `names`, in taxonomy order."""
-
-    names: tuple[str, ...]
-    references: np.ndarray
-
-
-def make_examples(clips, num_instruments, count, seconds, seed) -> Iterator[Example]:
-    """Seeded mixtures: instruments, waveforms, crops and levels are drawn from `clips`, lists by instrument."""
-    rng = np.random.default_rng((seed, num_instruments))
-    for _ in range(count):
-        names = sorted(rng.choice(sorted(clips), num_instruments, replace=False), key=URMP_13.index)
-        sources = [_draw(clips[name], int(seconds * RATE_HZ), rng) for name in names]
-        yield Example(tuple(map(str, names)), set_level(np.stack(sources)[..., None], MIXTURE_LEVEL_DB))
-
-
-def _draw(waveforms, num_samples, rng):
-    waveform = waveforms[rng.integers(len(waveforms))]
-    start = rng.integers(max(len(waveform) - num_samples, 0) + 1)
-    crop = np.take(waveform, range(start, start + num_samples), mode="wrap")
-    rms = np.sqrt(np.mean(crop**2)) + 1e-9
-    return (crop / rms * 10 ** (rng.normal(0, LEVEL_SPREAD_DB) / 20)).astype(np.float32)
-
-
-def read_solos(directory: Path) -> dict[str, list[np.ndarray]]:
-    """One channel at RATE_HZ of every file under `<instrument>/`."""
-    clips: dict[str, list[np.ndarray]] = {}
-    for path in sorted(directory.glob("*/*.*")):
-        waveform, rate = read_audio(path)
-        mono = waveform.mean(axis=1, keepdims=True)
-        clips.setdefault(path.parent.name, []).append(resample(mono, rate, RATE_HZ)[:, 0])
-    return clips
-
-
-def read_held_out(bank_dir: Path) -> dict[str, list[np.ndarray]]:
-    """The held-out sources of a bank, at RATE_HZ."""
-    bank = open_bank(bank_dir, "heldout")
-    return {
-        name: [resample(bank.crop(name, s, 0, len(line))[:, None], bank.sample_rate_hz, RATE_HZ)[:, 0]
-               for s, line in lines.items()]
-        for name, lines in bank.lines.items()
-    }
-
-
-def read_data(bank: Path | None, solos: Path | None) -> dict[str, tuple[dict[str, list[np.ndarray]], float]]:
-    """Clips by instrument and seconds of a mixture, by title, of what is given."""
-    data = {}
-    if bank:
-        data["held-out made"] = (read_held_out(bank), 6.0)
-    if solos:
-        data["real solos"] = (read_solos(solos), 2.9)
-    return data
 
 
 def score(example: Example, separators) -> Iterator[dict]:
@@ -115,27 +48,9 @@ def summarize(rows: pd.DataFrame) -> pd.DataFrame:
     return table.loc[order, wanted].swaplevel(axis=1)
 
 
-def make_parser(description: str | None, *, models: str, count: int) -> argparse.ArgumentParser:
-    """A parser of the options that say which models are scored on which mixtures, with these defaults."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--solos", type=Path)
-    parser.add_argument("--bank", type=Path)
-    parser.add_argument("--models", default=models)
-    parser.add_argument("--share-notes", choices=("yes", "no"), help="for all models, whatever their configs say")
-    parser.add_argument("--count", type=int, default=count, help="mixtures per table and number of instruments")
-    parser.add_argument("--num-instruments", default="2,3")
-    parser.add_argument("--seed", type=int, default=0)
-    return parser
-
-
-def load_separators(options: argparse.Namespace) -> dict[str, StreamSeparator]:
-    """The models' names and what separates by them."""
-    share_notes = None if options.share_notes is None else options.share_notes == "yes"
-    return {name: make_separator(load_model(name), share_notes=share_notes) for name in options.models.split(",")}
-
-
 def main() -> None:
-    parser = make_parser(__doc__, models="wiener,conditioned_small", count=40)
+    parser = MixtureParser(__doc__, count=40)
+    parser.add_model_options("wiener,conditioned_small")
     parser.add_argument("--csv", type=Path, help="also write every row here")
     options = parser.parse_args()
     separators = load_separators(options)

@@ -30,7 +30,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import click  # noqa: E402
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
-from score_models import RATE_HZ, make_examples, read_held_out, read_solos  # noqa: E402
+from mixtures import RATE_HZ, make_examples, read_held_out, read_solos  # noqa: E402
 from sklearn.metrics import average_precision_score  # noqa: E402
 
 from audio.tagger import StreamTagger, load_tagger  # noqa: E402

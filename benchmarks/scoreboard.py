@@ -18,13 +18,12 @@ import click
 import numpy as np
 import pandas as pd
 import soundfile
+from mixtures import read_solos
 
 from av_sep.datasets.mixing import set_level
 from av_sep.datasets.synthetic.config import SyntheticConfig
 from av_sep.datasets.synthetic.generate import generate
 from av_sep.instruments import URMP_13
-from av_sep.media import read_audio
-from audio.resampling import resample
 from pipelines.evaluate import Evaluation, evaluate
 from pipelines.evaluate.systems import FLOORS
 from pipelines.evaluate.tables import SystemInfo, complete_systems, label_cost
@@ -44,7 +43,7 @@ FEWEST_TRACKS = 5  # a median over fewer says little
 
 def write_solo_mixtures(solos: Path, folder: Path, sizes: Sequence[int], count: int, seed: int) -> None:
     """Mixtures of real solos as tracks `<n>_<i>/<instrument>.flac`: which, from where and how loud is drawn by seed."""
-    waveforms = _read_solos(solos)
+    waveforms = read_solos(solos, RATE_HZ)
     for size in sizes:
         rng = np.random.default_rng((seed, size))
         for i in range(count):
@@ -55,16 +54,6 @@ def write_solo_mixtures(solos: Path, folder: Path, sizes: Sequence[int], count: 
             for name, stem in zip(names, set_level(stems, MIXTURE_LEVEL_DB)):
                 # 24 bits, so that the sum of the stems is their mixture far below anything that is measured.
                 soundfile.write(track / f"{name}.flac", stem, RATE_HZ, subtype="PCM_24")
-
-
-def _read_solos(folder: Path) -> dict[str, list[np.ndarray]]:
-    """One channel at RATE_HZ of every file under `<instrument>/`."""
-    waveforms: dict[str, list[np.ndarray]] = {}
-    for path in sorted(folder.glob("*/*.*")):
-        waveform, rate = read_audio(path)
-        mono = waveform.mean(axis=1, keepdims=True)
-        waveforms.setdefault(path.parent.name, []).append(resample(mono, rate, RATE_HZ)[:, 0])
-    return waveforms
 
 
 def _crops(waveforms: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:

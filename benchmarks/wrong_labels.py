@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from score_models import RATE_HZ, Example, load_separators, make_examples, make_parser, read_data
+from mixtures import RATE_HZ, Example, MixtureParser, load_separators, make_examples, read_data
 
 from audio.activity_detector import StreamActivityDetector, load_activity_detector
 from audio.metrics import level_below_mixture_db, si_sdr
@@ -56,7 +56,8 @@ def summarize(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def main() -> None:
-    parser = make_parser(__doc__, models="wiener,default", count=20)
+    parser = MixtureParser(__doc__, count=20)
+    parser.add_model_options("wiener,default")
     parser.add_argument("--gate-rests", action="store_true")
     options = parser.parse_args()
     data = read_data(options.bank, options.solos)

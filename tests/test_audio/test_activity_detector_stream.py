@@ -91,7 +91,7 @@ def test_unknown_candidates_and_broken_streams_are_refused(detector):
 def test_windows_that_begin_within_a_moment_are_refused():
     network = PitchNetwork()
     network.moment_samples = 800
-    with pytest.raises(ParameterError, match="a multiple of 4 moments. Received: window_samples=4000, moment_samples=800"):
+    with pytest.raises(ParameterError, match="multiple of 4 moments. Received: .*=4000, moment_samples=800"):
         StreamActivityDetector(network)
 
 

@@ -241,6 +241,33 @@ def test_what_is_left_of_a_training_are_the_averages_of_its_weights(script, tmp_
     assert left[0, 0] == pytest.approx(average, rel=1e-4) and left[0, 0] < 0.98 * last[0]
 
 
+# Mixtures to score on
+
+
+@pytest.mark.parametrize("name", ["score_models", "rests", "wrong_labels", "score_activity"])
+def test_scores_on_no_recordings_are_refused(script, name, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", "--count", "1"])
+    with pytest.raises(SystemExit, match="2"):
+        script(name).main()
+    assert "Expected --solos or --bank. Received: neither" in capsys.readouterr().err
+
+
+def test_mixtures_are_drawn_by_seed_at_one_level_from_the_clips_of_each_instrument(script):
+    """The violin is a constant, the tuba a ramp that is shorter than a mixture: heard again from its beginning."""
+    module = script("mixtures")
+    clips = {"violin": [np.full(9000, 0.5, "f")], "tuba": [np.linspace(-1, 1, 1000, dtype="f")]}
+    first, again, other = (list(module.make_examples(clips, 2, 3, 0.2, seed)) for seed in (0, 0, 1))
+    for example, same in zip(first, again, strict=True):
+        assert example.names == ("violin", "tuba") and example.references.shape == (2, 4410, 1)
+        np.testing.assert_array_equal(example.references, same.references)
+        mixture = example.references.sum(axis=0)
+        assert 20 * np.log10(np.sqrt(np.mean(mixture**2))) == pytest.approx(-23, abs=0.01)
+        violin, tuba = example.references[..., 0]
+        assert np.ptp(violin) == 0 and np.ptp(tuba[:1000]) == np.ptp(tuba)
+        np.testing.assert_array_equal(tuba[1000:], tuba[:-1000])
+    assert np.abs(first[0].references - other[0].references).max() > 1e-3
+
+
 # Wrong labels
 
 
@@ -248,7 +275,7 @@ def test_the_stem_of_a_wrong_label_is_measured_against_the_mixture(script):
     module = script("wrong_labels")
     rng = np.random.default_rng(0)
     references = rng.normal(size=(2, 4000, 1)).astype(np.float32)
-    example = script("score_models").Example(("violin", "cello"), references)
+    example = script("mixtures").Example(("violin", "cello"), references)
     names = ("violin", "cello", "tuba")
 
     def rows(share):
@@ -288,7 +315,7 @@ def test_nobody_is_asked_for_where_all_rest(script):
             assert candidates == ["violin", "flute", "tuba"] and sample_rate_hz == module.RATE_HZ
             return Activity(self.instruments, np.array([0.0, 12.0]), np.array([[2, -2, -2]] * 2, "f"))
 
-    example = script("score_models").Example(("violin", "flute"), references)
+    example = script("mixtures").Example(("violin", "flute"), references)
     rows = pd.DataFrame(module.judge(resting(example, (None, None), "tuba"), Detector()))
     scores = module.summarize(rows.assign(data="made", num_instruments=2)).iloc[0]
     # Of three stages the violin plays in two and the flute in one; the tuba rests in all of them.
