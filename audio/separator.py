@@ -21,6 +21,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from audio.activity import Activity
+from audio.label_vectors import validated_labels
 from audio.level import working_gain
 from audio.note_sharing import MOST_STEMS, NoteSharing
 from audio.resampling import StreamResampler
@@ -137,14 +138,7 @@ class StreamSeparator(ABC):
     ) -> Iterator[SeparatedBlock]: ...
 
     def _validated(self, label_vector, sample_rate_hz) -> np.ndarray:
-        label_vector = np.asarray(label_vector, np.float32)
-        if label_vector.shape != (len(self.source_names),):
-            raise ParameterError(
-                f"Expected one label per instrument: {', '.join(self.source_names)}. "
-                f"Received: shape {label_vector.shape}"
-            )
-        if not np.all((label_vector >= 0) & (label_vector <= 1)):
-            raise ParameterError(f"Expected labels in [0, 1]. Received: {label_vector.tolist()}")
+        label_vector = validated_labels(label_vector, self.source_names)
         if not 0 < sample_rate_hz < math.inf:
             raise ParameterError(f"Expected a positive sample rate in Hz. Received: sample_rate_hz={sample_rate_hz}")
         return label_vector

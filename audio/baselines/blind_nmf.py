@@ -25,6 +25,7 @@ from scipy.signal import istft, stft
 from sklearn.cluster import KMeans
 
 from audio.baselines.component_naming import ComponentNamer
+from audio.baselines.inputs import validated_inputs
 from audio.nmf import BETAS, SPECTROGRAM_POWERS, Factorization, factorize
 from av_sep.errors import ParameterError
 
@@ -91,9 +92,12 @@ class BlindNMF:
 
         Returns:
             `[num_sources, time, channels]`, float32; the active ones add up to the mixture, the others are silent.
+
+        Raises:
+            ParameterError: as `validated_inputs`.
         """
-        mixture = np.asarray(mixture, np.float32)
-        active = np.flatnonzero(np.asarray(label_vector) > 0)
+        mixture, active = validated_inputs(mixture, label_vector, self.source_names)
+        mixture = mixture.astype(np.float32)
         estimates = np.zeros((len(self.source_names), *mixture.shape), np.float32)
         if len(active) == 1:
             estimates[active] = mixture

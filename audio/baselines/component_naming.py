@@ -18,6 +18,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.signal import welch
 
+from audio.label_vectors import validated_labels
 from audio.resampling import resample
 from av_sep.errors import ParameterError
 
@@ -98,12 +99,7 @@ class ComponentNamer:
             raise ParameterError(
                 f"Expected components [num_components, time, channels] with sound. Received: shape {components.shape}"
             )
-        if np.shape(label_vector) != (len(self.source_names),):
-            raise ParameterError(
-                f"Expected one label per instrument: {', '.join(self.source_names)}. "
-                f"Received: shape {np.shape(label_vector)}"
-            )
-        active = np.flatnonzero(np.asarray(label_vector) > 0)
+        active = np.flatnonzero(validated_labels(label_vector, self.source_names))
         if not len(active):
             raise ParameterError("Expected at least one active instrument to name components after. Received: none")
         return active

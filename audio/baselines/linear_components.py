@@ -36,8 +36,8 @@ from typing import Protocol
 
 import numpy as np
 
+from audio.baselines.inputs import validated_inputs
 from audio.reweighting import share_difference
-from av_sep.errors import ParameterError
 
 # A second channel that differs from the first by less, -60 dB, differs by noise, which no unmixing should amplify.
 CHANNEL_TOLERANCE = 1e-3
@@ -75,10 +75,9 @@ def separate_by_components(
         Estimates `[num_sources, time, channels]`, float32, those of the active instruments adding up to the mixture.
 
     Raises:
-        ParameterError: for a shape or samples that cannot be used.
+        ParameterError: as `validated_inputs`.
     """
-    mixture = _validated(mixture, label_vector, namer.source_names)
-    active = np.flatnonzero(np.asarray(label_vector) > 0)
+    mixture, active = validated_inputs(mixture, label_vector, namer.source_names)
     estimates = np.zeros((len(label_vector), *mixture.shape), np.float32)
     components = None
     if len(active) > 1 and len(mixture) >= MIN_SAMPLES and num_independent_channels(mixture):
@@ -143,16 +142,3 @@ def clusters(features: np.ndarray, energies: np.ndarray, num_clusters: int, seed
         warnings.simplefilter("ignore", ConvergenceWarning)
         k_means = KMeans(num_clusters, n_init=10, random_state=seed)
         return k_means.fit(features, sample_weight=energies / energies.sum()).labels_
-
-
-def _validated(mixture: np.ndarray, label_vector: np.ndarray, source_names: tuple[str, ...]) -> np.ndarray:
-    mixture = np.asarray(mixture, np.float64)
-    if mixture.ndim != 2 or not mixture.size:
-        raise ParameterError(f"Expected a mixture [time, channels] with sound. Received: shape {mixture.shape}")
-    if not np.all(np.isfinite(mixture)):
-        raise ParameterError("Expected finite samples; clean the recording first. Received: NaN or infinity")
-    if np.shape(label_vector) != (len(source_names),):
-        raise ParameterError(
-            f"Expected one label per instrument: {', '.join(source_names)}. Received: shape {np.shape(label_vector)}"
-        )
-    return mixture

@@ -7,7 +7,6 @@ from audio.baselines.component_naming import ComponentNamer
 from audio.baselines.ica import ICA
 from audio.baselines.linear_components import clusters, num_independent_channels
 from audio.baselines.pca import PCA
-from av_sep.errors import ParameterError
 
 RATE = 16000
 NAMES = ("violin", "flute", "tuba", "horn")
@@ -151,19 +150,3 @@ def test_clusters_follow_the_loud_components():
     features = np.array([[0.0], [0.1], [1.0], [1.1], [30.0]])
     labels = clusters(features, np.array([1, 1, 1, 1, 1e-9]), 2, seed=0)
     assert labels[0] == labels[1] != labels[2] == labels[3]
-
-
-@BOTH
-@pytest.mark.parametrize(
-    ("mixture", "labels", "message"),
-    (
-        (np.ones(9), np.ones(4), r"Expected a mixture \[time, channels\] with sound. Received: shape \(9,\)"),
-        (np.ones((0, 1)), np.ones(4), r"with sound. Received: shape \(0, 1\)"),
-        (np.full((9, 1), np.nan), np.ones(4), "Expected finite samples"),
-        (np.ones((9, 1)), np.ones(3), r"one label per instrument: violin, flute, tuba, horn. Received: shape \(3,\)"),
-    ),
-    ids=("no channels", "no samples", "nan", "labels"),
-)
-def test_errors(namer, kind, mixture, labels, message):
-    with pytest.raises(ParameterError, match=message):
-        kind(namer).separate_mixture(mixture, labels, RATE)
