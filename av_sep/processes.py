@@ -4,10 +4,11 @@ import itertools
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import suppress
-from multiprocessing import resource_tracker
+from multiprocessing import connection, resource_tracker
 from typing import Any
 
 from av_sep.ending import exit_when_asked
@@ -23,7 +24,7 @@ def run_in_processes(
 
     No item is begun after one has failed, or after this process was interrupted or asked to end, be it alone or with
     its whole group, as a terminal does it. What is under way is finished in the first case, and in the second it ends
-    by SystemExit.
+    by SystemExit, as it does where this process was killed.
 
     Args:
         function: of a module's top level, like `begin`; items and results must pickle.
@@ -84,7 +85,20 @@ def _begin_worker(started: Any, begin: Callable[[], None] | None) -> None:
     # A terminal (Ctrl-C) interrupts every process of a group; after a KeyboardInterrupt the executor would begin with
     # the next item.
     exit_when_asked(signal.SIGINT)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     started.put(os.getpid())
+
+
+def _end_with_parent() -> None:
+    """Waits until the parent is gone: one that was killed has told nobody, and its processes would wait for ever."""
+    parent, main_thread = multiprocessing.parent_process(), threading.main_thread().ident
+    assert parent is not None and main_thread is not None
+    connection.wait([parent.sentinel])
+    if hasattr(signal, "pthread_kill"):
+        # To the main thread itself, whose waiting the signal of another one would not cut short.
+        signal.pthread_kill(main_thread, signal.SIGTERM)
+    else:
+        os._exit(1)
 
 
 def _call(function: Function, item: Any) -> Any:

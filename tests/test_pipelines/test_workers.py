@@ -128,6 +128,47 @@ def test_a_run_that_is_asked_to_end_does_so_and_leaves_no_half_written_file(tmp_
     assert list(output.iterdir()) == []
 
 
+LEFT_BEHIND = """
+import sys, time
+from pathlib import Path
+from av_sep.media import replace_when_complete
+from pipelines.workers import Workers, run_everywhere
+
+def write(name):
+    with replace_when_complete(Path(sys.argv[1]) / name) as temporary:
+        temporary.write_text("half")
+        time.sleep(60 * name.startswith("slow"))
+
+if __name__ == "__main__":
+    run_everywhere(write, sys.argv[2:], Workers(num_processes=2), lambda done, total: time.sleep(60 * (done > 0)))
+"""
+
+
+@pytest.mark.parametrize("names", [("slow", "slow too"), ("quick", "slow"), ("quick", "quick too")])
+def test_workers_of_a_killed_process_end_busy_or_idle_and_leave_no_half_written_file(tmp_path, names):
+    script, output = tmp_path / "left.py", tmp_path / "output"
+    script.write_text(LEFT_BEHIND)
+    output.mkdir()
+    process = subprocess.Popen([sys.executable, script, output, *names], start_new_session=True)
+    deadline = time.monotonic() + 60
+    while len(list(output.iterdir())) < 2:
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    while time.monotonic() < deadline:
+        try:
+            # Of the session that it led.
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            break
+        time.sleep(0.05)
+    else:
+        os.killpg(process.pid, signal.SIGKILL)
+        pytest.fail("its workers wait for ever")
+    assert {path.name for path in output.iterdir()} == {name for name in names if "quick" in name}
+
+
 def end_itself(number):
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(60)
