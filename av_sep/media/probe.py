@@ -15,7 +15,9 @@ from av_sep.media.ffmpeg import FfmpegProcess, media_input
 from av_sep.media.files import require_readable
 from av_sep.types import MediaInfo
 
-_DURATION = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)")
+_DURATION = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)(?:, start: (\d+\.\d+))?")
+# Formats whose duration ends where the last stream does and begins at 0, wherever the first stream begins.
+_COUNTED_FROM_ZERO = ("Input #0, matroska", "Input #0, nut")
 _STREAM = re.compile(r"^ +Stream #0:\d+\S*: (Audio|Video): (.*)$")
 _SIZE = re.compile(r", (\d+)x(\d+)(?=[ ,]|$)")
 _RATE = re.compile(r", ([\d.]+)(k?) (fps|tbr)(?=[ ,]|$)")
@@ -147,8 +149,10 @@ def _parse(path: Path, lines: list[str]) -> MediaInfo:
     pictures: dict = {}
     for line in lines:
         if match := _DURATION.match(line):
-            hours, minutes, seconds = match.groups()
+            hours, minutes, seconds, start = match.groups()
             duration_seconds = 3600.0 * int(hours) + 60.0 * int(minutes) + float(seconds)
+            if start and lines[0].startswith(_COUNTED_FROM_ZERO):
+                duration_seconds = max(duration_seconds - float(start), 0.0)
         elif match := _STREAM.match(line):
             kind, description = match.groups()
             if kind == "Audio" and not sound:

@@ -73,6 +73,15 @@ def test_album_art_is_not_video(tmp_path):
     assert info.num_channels == 2
 
 
+@pytest.mark.parametrize("extension", ["mkv", "webm", "nut", "mp4", "ts"])
+def test_a_recording_that_does_not_begin_at_zero_is_as_long_as_it_is(tmp_path, extension):
+    """Some formats say when it ends, others how long it is; a stream that was recorded in parts begins late."""
+    path = tmp_path / f"late.{extension}"
+    run_ffmpeg("-f", "lavfi", "-i", "sine=440:duration=3:sample_rate=48000", "-output_ts_offset", "5", path)
+    assert probe(path).duration_seconds == pytest.approx(3.0, abs=0.1)
+    assert len(read_audio(path)[0]) == pytest.approx(3 * 48000, abs=4800)
+
+
 def test_an_unknown_duration_is_zero(tmp_path):
     sound = ("-f", "lavfi", "-i", "sine=440:duration=1:sample_rate=16000")
     # A FLAC file written into a pipe cannot be told its duration afterwards.
