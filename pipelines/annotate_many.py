@@ -18,6 +18,8 @@ from pipelines.annotation.provenance import VideoSource
 from pipelines.annotation.review import left_over, write_pages
 from pipelines.batch import expand_folders
 from pipelines.config import AnnotateConfig
+from pipelines.detector_files import detector_states
+from pipelines.fingerprint import fingerprint
 from pipelines.look import confidences
 from pipelines.progress import Progress, silent
 from pipelines.storage import configure_filesystems, is_remote, open_folder
@@ -174,7 +176,7 @@ def annotate_one(task: AnnotationTask, progress: Progress = silent) -> dict[str,
     Raises:
         MediaError, ParameterError: as `AnnotationRunner.run`.
     """
-    runner = _runner(task.config)
+    runner = _runner(task.config, fingerprint(detector_states(task.config.detector)))
     with tempfile.TemporaryDirectory() as temporary, _naming_the_urls(task, temporary):
         source = VideoSource(task.location, task.num_bytes) if is_remote(task.folder) else None
         output = Path(task.output)
@@ -257,6 +259,6 @@ def _upload(files: Mapping[str, Path], task: AnnotationTask) -> None:
 
 
 @lru_cache(maxsize=1)
-def _runner(config: AnnotateConfig) -> AnnotationRunner:
-    """Loaded once in each process: the networks take seconds."""
+def _runner(config: AnnotateConfig, detector: str) -> AnnotationRunner:
+    """Loaded once in each process, since networks take seconds, and again where a file of the detector has changed."""
     return AnnotationRunner(config)

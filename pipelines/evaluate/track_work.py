@@ -15,6 +15,7 @@ from pipelines.evaluate.sounds import TrackSound, read_sound
 from pipelines.evaluate.systems import CannotSeparate, open_system, packaged_tagger
 from pipelines.evaluate.units import TrackTask, Unit, read_kept, read_unit, write_kept, write_unit
 from pipelines.evaluate.vision_judgement import VideoJudgement, judge_video, labels_from_json, labels_to_json
+from pipelines.fingerprint import fingerprint
 from pipelines.joint.files import is_joint
 from pipelines.look import Looker
 from pipelines.progress import silent
@@ -113,11 +114,13 @@ def _look(task: TrackTask) -> VideoJudgement | None:
 
 
 def _looker_of(task: TrackTask) -> Looker:
-    return _looker(task.config.detector, task.config.frames_per_second, task.config.threshold)
+    config = task.config
+    return _looker(config.detector, config.frames_per_second, config.threshold, fingerprint(task.eyes()))
 
 
 @lru_cache(maxsize=1)
-def _looker(detector: str, frames_per_second: float, threshold: float | None) -> Looker:
+def _looker(detector: str, frames_per_second: float, threshold: float | None, eyes: str) -> Looker:
+    """Loaded once in a process, and again where one of the detector's files has changed."""
     return Looker(detector, frames_per_second=frames_per_second, threshold=threshold)
 
 

@@ -70,13 +70,20 @@ class TrackTask:
         return self.folder / "seen.json"
 
     def sighting_key(self) -> str:
-        """Of what is seen in the film."""
+        """Of what is seen in the film, and of what plays, which it is held against."""
         config = self.config
         settings = [config.detector, config.frames_per_second, config.threshold]
+        truth = [part.instrument for part in self.track.parts]
+        return fingerprint(
+            [_PROTOCOL, settings, self.eyes(), truth, _identities((self.track.video, self.track.boxes))]
+        )
+
+    def eyes(self) -> list[list[Any]]:
+        """Files that the detector is made of, as they are now."""
+        detector = self.config.detector
         # The scores' key outlives versions of the program, so it holds the packaged head as well.
-        packaged = [HEAD_PATH] if "embedded" in split_names(config.detector) else []
-        eyes = _identities([*packaged, *(path for path in detector_files(config.detector) if path.is_file())])
-        return fingerprint([_PROTOCOL, settings, eyes, _identities((self.track.video, self.track.boxes))])
+        packaged = [HEAD_PATH] if "embedded" in split_names(detector) else []
+        return _identities([*packaged, *(path for path in detector_files(detector) if path.is_file())])
 
     @property
     def hearing_path(self) -> Path:
@@ -84,21 +91,24 @@ class TrackTask:
         return self.folder / "heard.json"
 
     def hearing_key(self) -> str:
-        """Of what is heard in the film."""
-        return fingerprint([_PROTOCOL, _identities((*TAGGER_FILES, self.track.video))])
+        """Of what is heard in the film; the detector says of which instruments that is told."""
+        eyes = [self.config.detector, self.eyes()]
+        return fingerprint([_PROTOCOL, eyes, _identities((*TAGGER_FILES, self.track.video))])
 
     def key(self, unit: Unit, instruments: Sequence[str], known: Sequence[str]) -> str:
         """Of a unit's scores, `instruments` being what is said to play and `known` those that do for certain."""
         config = self.config
         settings = [config.sample_rate_hz, config.num_channels, config.max_seconds, sorted(config.segment_metrics)]
         stems = dict(unit.spec.estimates).get(self.track.name)
-        sounds = [part.sound.path for part in self.track.parts] + [s.path for s in [self.track.mixture] if s]
-        theirs = [part.sound.path for part in stems.parts] if stems else []
+        mixture = [None if self.track.mixture is None else self.track.mixture.path]
+        sides = [track.parts for track in (self.track, stems) if track is not None]
         is_network = unit.spec.info.kind == "model" and not unit.spec.estimates
         listener = _identities(ACTIVITY_DETECTOR_FILES) if config.gate_rests and is_network else []
         system = [unit.spec.info.name, unit.spec.source, unit.spec.identity, listener]
         content = [_PROTOCOL, system, unit.labels, list(instruments), list(known), list(self.instruments), settings]
-        return fingerprint([*content, _identities(sounds), _identities(theirs)])
+        names = [[(part.instrument, part.sound.stream_index) for part in parts] for parts in sides]
+        sounds = [_identities([part.sound.path for part in parts]) for parts in sides]
+        return fingerprint([*content, names, sounds, _identities(mixture)])
 
 
 def read_unit(path: Path, key: str) -> Scored | None:

@@ -82,6 +82,19 @@ def test_a_bad_video_costs_the_others_nothing(videos, detector, tmp_path):
     assert (tmp_path / "out" / "one.json").is_file()
 
 
+def test_labels_that_were_corrected_meanwhile_are_read_again(videos, tmp_path):
+    """In one process, as a notebook runs it."""
+    known, told = tmp_path / "known.json", []
+    config = AnnotateConfig(f"labels:{known}", overwrite=True)
+    for name in ("violin", "flute"):
+        box = {"box_xyxy": [20, 20, 90, 170], "instrument": name, "confidence": 0.7}
+        known.write_text(json.dumps({"detections": [{"time_seconds": t, **box} for t in range(3)], "note": name}))
+        tasks = annotation_tasks([str(videos / "one.mp4")], str(tmp_path / "out"), config)
+        (outcome,) = annotate_many(tasks, Workers(), lambda done, total: None)
+        told.append(list(outcome.value["instruments"]))
+    assert told == [["violin"], ["flute"]]
+
+
 def test_two_videos_of_one_name_are_refused(videos, tmp_path):
     (tmp_path / "more").mkdir()
     shutil.copy(videos / "one.mp4", tmp_path / "more")

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 import av_sep
 from audio.metrics import bss_eval_v3_segment, level_below_mixture_db, sdr, si_sdr
 from audio.models import load_model, make_separator
-from av_sep.datasets.track import Track
+from av_sep.datasets.track import Part, Sound, Track
 from av_sep.errors import MediaError, ParameterError
 from av_sep.media import ffmpeg_executable, read_audio
 from pipelines.cli import main
@@ -28,7 +28,7 @@ from pipelines.evaluate import EvaluateConfig, evaluate, evaluate_stems
 from pipelines.evaluate.examples import _mp3
 from pipelines.evaluate.sounds import TrackSound
 from pipelines.evaluate.systems import find_systems, open_system
-from pipelines.evaluate.units import TrackTask
+from pipelines.evaluate.units import TrackTask, Unit
 from pipelines.workers import Workers
 
 RATE_HZ = 22050
@@ -224,6 +224,29 @@ def test_a_detector_s_file_that_changed_is_noticed(tmp_path, name, beside):
     assert task.sighting_key() == before
     file.write_text('{"instruments": ["vn"]}')
     assert task.sighting_key() != before
+
+
+def test_other_instruments_of_the_same_files_are_noticed(tmp_path):
+    """Metadata was corrected: whose stems they are is another matter now, and what the film shows is right or wrong."""
+    for name in ("a.wav", "b.wav", "film.mp4"):
+        (tmp_path / name).touch()
+    (spec, *_) = find_systems(("mixture",))
+    unit, keys = Unit(spec, "true"), set()
+    for names in (("violin", "flute"), ("flute", "violin"), ("violin", "flute")):
+        parts = tuple(Part(name, Sound(tmp_path / f)) for name, f in zip(names, ("a.wav", "b.wav")))
+        track = Track("t", "t", parts, video=tmp_path / "film.mp4")
+        task = TrackTask(track, ("violin", "flute"), (), tmp_path, EvaluateConfig())
+        keys.add((task.key(unit, ("violin", "flute"), ()), task.sighting_key()))
+    assert len(keys) == 2 and all(len(set(column)) == 2 for column in zip(*keys))
+
+
+def test_what_is_heard_is_told_of_the_instruments_of_the_detector(tmp_path):
+    """Labels of what was heard name those that the eyes know."""
+    (tmp_path / "film.mp4").touch()
+    track = Track("t", "t", (), video=tmp_path / "film.mp4")
+    detectors = ("embedded", "labels:known.json")
+    tasks = [TrackTask(track, (), (), tmp_path, EvaluateConfig(detector=detector)) for detector in detectors]
+    assert len({task.hearing_key() for task in tasks}) == 2
 
 
 def test_networks_are_silent_in_rests_unless_told_not_to(folder, tmp_path):
