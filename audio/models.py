@@ -60,7 +60,9 @@ def resolve_name(name_or_path: str | Path) -> str:
 
 
 def weights_files(name: str) -> tuple[Path, ...]:
-    """The files that a packaged model's numbers come from: options and weights; none for a built-in one."""
+    """The files that a model's numbers come from, options and weights; of a built-in one, those that it names by."""
+    if name in BUILT_IN:
+        return weights_files("wiener")
     if name not in _packaged_names():
         return ()
     directory = WEIGHTS_DIR / name

@@ -33,7 +33,7 @@ from av_sep.errors import ParameterError
 # 131,072 output samples spend about half of the computation on context instead of nine tenths at 16,384.
 DEFAULT_CHUNK_SAMPLES = 131_072
 BLOCK_SAMPLES = 65_536
-RING_OUT_SAMPLES = 256
+RING_OUT_SAMPLES = 256  # of the mixture or of the model, whichever are longer
 
 
 class StreamSeparator(ABC):
@@ -224,6 +224,7 @@ class _Run:
         # The first chunk reads `context_samples` of silence from before the stream began.
         self.waiting_input = SampleQueue(num_channels)
         self.waiting_input.push(np.zeros((self.plan.context_samples, num_channels), np.float32))
+        self.num_ring_out_samples = math.ceil(RING_OUT_SAMPLES * max(1.0, sample_rate_hz / rate))
         self.num_heard = 0
         self.num_separated = 0
 
@@ -240,7 +241,7 @@ class _Run:
         if not self.active:
             return
         # Silence after the end lets the converters ring out; without it the last sample or two fade.
-        silence = np.zeros((RING_OUT_SAMPLES, self.num_channels), np.float32)
+        silence = np.zeros((self.num_ring_out_samples, self.num_channels), np.float32)
         self._hear(self.down.process(silence, last=True))
         while self.num_separated < self.num_heard:
             missing = self.plan.num_input_samples - len(self.waiting_input)

@@ -17,5 +17,9 @@ class MediaError(OSError):
 
 def shown(path: str | os.PathLike[str]) -> str:
     """A path as messages print it: on one line, and printable even where the name is not valid UTF-8."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    try:
+        text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:
+        # No name of a file, but what somebody wrote for one.
+        text = str(path).encode("utf-8", "backslashreplace").decode("utf-8")
     return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)

@@ -1,5 +1,6 @@
 """One function over many items in processes of this machine, which clean up after themselves when they are to end."""
 
+import atexit
 import itertools
 import multiprocessing
 import os
@@ -106,4 +107,5 @@ def _call(function: Function, item: Any) -> Any:
         return function(item)
     except SystemExit as request:
         # The item has cleaned up after itself. The executor would take this for a result, and go on to the next item.
+        atexit._run_exitfuncs()
         os._exit(request.code if isinstance(request.code, int) else 1)

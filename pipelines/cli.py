@@ -14,7 +14,7 @@ import click
 
 from av_sep import __version__
 from av_sep.ending import exit_when_asked
-from av_sep.errors import MediaError
+from av_sep.errors import MediaError, shown
 from pipelines.cli_annotate import annotate
 from pipelines.cli_errors import OTHER_FAILURE, USER_MISTAKE, one_line, one_line_errors, prefixed
 from pipelines.cli_evaluate import evaluate
@@ -148,7 +148,7 @@ def _report_failures(outcome: "BatchOutcome", num_inputs: int, *, debug: bool) -
     if num_inputs > 1:
         say(f"{len(outcome.failures)} of {num_inputs} inputs failed:", err=True)
     for failure in outcome.failures:
-        one_of_many = f"{failure.input_path}: {one_line(failure.error)}"
+        one_of_many = f"{shown(failure.input_path)}: {one_line(failure.error)}"
         say(one_of_many if num_inputs > 1 else prefixed(failure.error), err=True)
         if debug:
             say("".join(traceback.format_exception(failure.error)), err=True)
@@ -156,15 +156,15 @@ def _report_failures(outcome: "BatchOutcome", num_inputs: int, *, debug: bool) -
 
 
 def _describe_separation(result, *, dry_run: bool) -> str:
-    names = [path.name for path in (*result.stems.values(), result.residual) if path]
-    lines = [f"{result.input_path.name}: {', '.join(names)}"]
+    names = [shown(path.name) for path in (*result.stems.values(), result.residual) if path]
+    lines = [f"{shown(result.input_path.name)}: {', '.join(names)}"]
     if result.labels.origin == "detected":
         lines.append(f"  found:  {_describe_labels(result.labels)}")
     if len(result.stems) == 1 and not result.residual:
         lines.append("  note:   one instrument alone, so its stem is the recording itself")
     if dry_run:
-        return "\n".join([*lines, f"  folder: {result.output_dir} (dry run: nothing was written)"])
-    return "\n".join([*lines, f"  folder: {result.output_dir}", f"  page:   {result.report}"])
+        return "\n".join([*lines, f"  folder: {shown(result.output_dir)} (dry run: nothing was written)"])
+    return "\n".join([*lines, f"  folder: {shown(result.output_dir)}", f"  page:   {shown(result.report)}"])
 
 
 def _describe_labels(labels) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from av_sep.errors import shown
 from pipelines.cli_errors import OTHER_FAILURE, USER_MISTAKE, one_line_errors
 from pipelines.cli_options import DETECTORS, debug_option, json_option, quiet_option, threshold_option
 from pipelines.cli_output import say
@@ -116,13 +117,13 @@ def _print_results(
         say(json.dumps(results, indent=2))
     for result in results:
         if "error" in result:
-            name = "av-sep" if len(results) == 1 else result["input"]
+            name = "av-sep" if len(results) == 1 else shown(result["input"])
             say(f"{name}: {result['error']}", err=True)
         elif not quiet and not as_json:
             found = ", ".join(f"{name} {result['label_vector'][name]:.2f}" for name in result["instruments"])
             remade = f"; {', '.join(result['remade'])} made anew of its JSON file" if result["remade"] else ""
             kept = f" (finished earlier{remade})" if result["kept"] else ""
-            say(f"{result['input']}: {found or 'no instrument above the threshold'}{kept}")
+            say(f"{shown(result['input'])}: {found or 'no instrument above the threshold'}{kept}")
 
 
 def _exit_for(failures: "list[Outcome]", *, debug: bool) -> None:

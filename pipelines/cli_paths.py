@@ -15,7 +15,8 @@ class _Path(click.Path):
     """A `pathlib.Path`; the empty string is refused."""
 
     def __init__(self) -> None:
-        super().__init__(path_type=Path)
+        # What cannot be read is told by who reads it, in one line; an output is not read at all.
+        super().__init__(path_type=Path, readable=False)
 
     def convert(self, value, param, ctx):
         return super().convert(_not_empty(self, value, param, ctx), param, ctx)

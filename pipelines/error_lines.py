@@ -26,7 +26,7 @@ class WorkFailed(RuntimeError):
 
 def is_users(error: BaseException) -> bool:
     """Whether the user can mend it (a file, an argument, a permission, a full disk) rather than we."""
-    return isinstance(error, (MediaError, ParameterError, PermissionError)) or _lacks_room(error)
+    return isinstance(error, (MediaError, ParameterError, PermissionError)) or _lacks_room(error) or _is_adrift(error)
 
 
 def error_line(error: BaseException) -> str:
@@ -35,12 +35,25 @@ def error_line(error: BaseException) -> str:
         return f"No permission to reach this; grant it, or choose another place{received}"
     if _lacks_room(error):
         return f"Cannot write: {error.strerror}; make room, or choose another place{_received(error)}"
+    if _is_adrift(error):
+        return "The current folder has been removed; change to another one"
     text = " ".join(str(error).split()) or type(error).__name__
     return text if is_users(error) or isinstance(error, WorkFailed) else f"unexpected {type(error).__name__}: {text}"
 
 
 def _lacks_room(error: BaseException) -> TypeGuard[OSError]:
     return isinstance(error, OSError) and not isinstance(error, MediaError) and error.errno in _NO_ROOM
+
+
+def _is_adrift(error: BaseException) -> bool:
+    """Whether a path could not be completed since the current folder is gone; that names no file."""
+    if not isinstance(error, FileNotFoundError) or error.filename is not None:
+        return False
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _received(error: OSError) -> str:

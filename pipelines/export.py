@@ -5,8 +5,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from audio.packaged import halved
 from av_sep.errors import MediaError, ParameterError
 from av_sep.media import replace_when_complete
 from pipelines.staging import require_free
@@ -73,6 +72,5 @@ def _copy(name: str, item: Any, target: Any, float16: bool) -> None:
         copied = target.require_group(name)
     else:
         values = item[()]
-        halve = float16 and values.dtype == np.float32
-        copied = target.create_dataset(name, data=values.astype(np.float16) if halve else values)
+        copied = target.create_dataset(name, data=halved(values) if float16 else values)
     copied.attrs.update(item.attrs)

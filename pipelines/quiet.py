@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
@@ -15,7 +16,8 @@ def silence_native_libraries(*, own_warnings: bool = True) -> None:
     """Leaves the terminal to this program: TensorFlow's C++ code writes its build notes straight to descriptor 2.
 
     Python's own `sys.stderr` goes on to the terminal by a descriptor of its own; descriptor 2 goes nowhere. Libraries'
-    log messages below errors go nowhere either (Beam warns about clients of clouds that nobody asked for).
+    log messages below errors go nowhere either (Beam warns about clients of clouds that nobody asked for), nor do
+    Python's warnings, which are for who reads the code (NumPy's of numbers that overflow).
 
     Args:
         own_warnings: whether warnings of this program's packages (a recording is damaged in places) are shown, each
@@ -23,6 +25,7 @@ def silence_native_libraries(*, own_warnings: bool = True) -> None:
     """
     replace_closed_streams()
     _show_log_messages(own_warnings)
+    warnings.simplefilter("ignore")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")

@@ -370,7 +370,11 @@ def _validate(config: SeparateConfig) -> None:
 
 
 def _tell_what_is_passed_over(config: SeparateConfig) -> None:
-    if config.instruments is None and not config.all_instruments:
+    if config.all_instruments or config.instruments is not None:
+        named = "--all" if config.all_instruments else "--instruments"
+    elif config.labels == "audio":
+        named = "--labels audio"
+    else:
         return
     given = {
         "--detector": config.detector is not None,
@@ -378,7 +382,6 @@ def _tell_what_is_passed_over(config: SeparateConfig) -> None:
         "--fps": config.frames_per_second != SeparateConfig.frames_per_second,
     }
     if idle := [option for option, is_given in given.items() if is_given]:
-        named = "--all" if config.all_instruments else "--instruments"
         _log.warning("nobody looks where %s says what plays: %s passed over", named, ", ".join(idle))
 
 

@@ -1,6 +1,7 @@
 """Output folders that appear under their final name only when everything in them is complete."""
 
 import json
+import logging
 import os
 import secrets
 import shutil
@@ -9,6 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from av_sep.errors import MediaError, ParameterError, shown
+
+_log = logging.getLogger(__name__)
 
 
 # What a finished folder of ours holds. Nothing else is ever replaced or taken for one.
@@ -175,5 +178,10 @@ def _remove(old: Path) -> None:
     if old.is_symlink():
         with suppress(OSError):
             old.unlink()
-    else:
-        shutil.rmtree(old, ignore_errors=True)
+        return
+    # A folder that was made read-only is no less to be replaced than its name was.
+    with suppress(OSError):
+        old.chmod(0o700)
+    shutil.rmtree(old, ignore_errors=True)
+    if old.exists():
+        _log.warning("the earlier result could not be removed altogether; what is left is in %s", shown(old))

@@ -80,8 +80,16 @@ def split_names(name: str) -> list[str]:
 
 
 def label_files(name: str) -> tuple[Path, ...]:
-    """Files (or folders) of labels that a detector is, or is combined with."""
-    named = (part for part in split_names(name) if part.startswith(LABELS_PREFIX))
+    """Files (or folders) of labels that a detector is, or is combined with.
+
+    Raises:
+        ParameterError: where one has no name.
+    """
+    named = [part for part in split_names(name) if part.startswith(LABELS_PREFIX)]
+    for part in named:
+        # `pathlib` would take nothing for the folder that one is in.
+        if not part.removeprefix(LABELS_PREFIX).strip():
+            raise _unknown_detector(part)
     return tuple(Path(part.removeprefix(LABELS_PREFIX).strip()) for part in named)
 
 
@@ -103,8 +111,12 @@ def _create_one(name: str, taxonomy: Taxonomy) -> InstrumentDetector:
         from vision.label_file_detector import LabelFileDetector
 
         return LabelFileDetector(name.removeprefix(LABELS_PREFIX).strip(), taxonomy=taxonomy)
+    raise _unknown_detector(name)
+
+
+def _unknown_detector(name: str) -> ParameterError:
     expected = f"{', '.join(DETECTOR_NAMES)}, several of these with commas, or a joint model's .keras file."
-    raise ParameterError(f"Unknown detector.{_suggest(name)} Expected {expected} Received: {name!r}")
+    return ParameterError(f"Unknown detector.{_suggest(name)} Expected {expected} Received: {name!r}")
 
 
 def _suggest(name: str) -> str:

@@ -134,10 +134,11 @@ class _Content:
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise self.error("instruments as a list of names", names)
         listed = [self._instrument(name) for name in names]
-        counts = self._by_instrument("num_players", "a whole number above 0", low=1)
+        wanted = f"a whole number of 1 to {_MOST_PLAYERS:,}"
+        counts = self._by_instrument("num_players", wanted, low=1, high=_MOST_PLAYERS)
         for name, count in counts.items():
             if count != int(count):
-                raise self.error(f"num_players.{name} as a whole number above 0", count)
+                raise self.error(f"num_players.{name} as {wanted}", count)
         return tuple(
             name
             for name in self.taxonomy.names
@@ -258,6 +259,7 @@ class _Content:
 
 
 _SIDES = ("width", "height")
+_MOST_PLAYERS = 1000  # of an instrument
 
 
 def _read_object(path: Path) -> Mapping[str, Any]:

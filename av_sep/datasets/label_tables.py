@@ -78,7 +78,7 @@ def _csv_rows(path: str | os.PathLike[str]) -> list[tuple[int, dict]]:
     with require_readable(path).open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, skipinitialspace=True)
         try:
-            rows = [(reader.line_num, row) for row in reader]
+            rows = [(reader.line_num, {(key or "").strip(): text for key, text in row.items()}) for row in reader]
         except (csv.Error, UnicodeDecodeError) as error:
             raise MediaError(f"Expected a CSV table in UTF-8 ({error}). Received: {shown(path)}") from error
     columns = [(name or "").strip() for name in reader.fieldnames or ()]

@@ -88,14 +88,15 @@ def find_media(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     Raises:
         MediaError: for a path that does not exist and a folder that cannot be searched.
     """
-    found: dict[Path, None] = {}
+    found: dict[str, Path] = {}
     for path in map(Path, paths):
         try:
             is_folder = stat.S_ISDIR(path.stat().st_mode)
         except OSError as error:
             raise MediaError(f"Cannot open this ({error.strerror}). Received: {shown(path)}") from error
-        found.update(dict.fromkeys(_media_in_folder(path) if is_folder else [path]))
-    return list(found)
+        for file in _media_in_folder(path) if is_folder else [path]:
+            found.setdefault(os.path.abspath(file), file)
+    return list(found.values())
 
 
 def _media_in_folder(root: Path) -> list[Path]:

@@ -261,9 +261,9 @@ class Patience(keras.callbacks.Callback):
 
 
 def is_exhausted(folder: RunFolder, num_epochs: int | None) -> bool:
-    """Whether the lowest validation loss is that many epochs old."""
+    """Whether the lowest validation loss is that many epochs old; one that is no number counts for nothing."""
     history = folder.history()
-    if num_epochs is None or not len(history):
+    if num_epochs is None or not len(history) or history["val_loss"].isna().all():
         return False
-    best = history["epoch"].to_numpy()[int(history["val_loss"].to_numpy().argmin())]
+    best = history["epoch"][history["val_loss"].idxmin()]
     return int(history["epoch"].max()) - int(best) >= num_epochs

@@ -19,13 +19,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from audio.label_noise_settings import LabelNoise
 from av_sep.datasets.packed_bank import is_bank
 from av_sep.errors import MediaError, ParameterError
 from pipelines.config import TrainConfig
 from pipelines.joint.model import JointModel
-from pipelines.overrides import from_options
 from pipelines.train.bank_batches import VALIDATION_SEED, batch_maker, mixing_config, open_sides
+from pipelines.train.noisy_labels import label_noise_of
 
 
 class DeviceFeed:
@@ -53,9 +52,7 @@ class DeviceFeed:
         self.output_samples = network.output_samples(config.segment_samples)
         self.mixer = DeviceMixer(mixing_config(config), len(names), rate_hz, config.batch_size)
         self.bank = device_bank(sides["train"], names)
-        self.noise = None
-        if config.label_noise is not None:
-            self.noise = from_options("label_noise", LabelNoise, config.label_noise)
+        self.noise = label_noise_of(config, network)
         make = batch_maker(config, sides["heldout"], self.output_samples, VALIDATION_SEED)
         self._validation = _HeldOut(config.validation_steps, lambda number: self._as_inputs(*make(number)))
 

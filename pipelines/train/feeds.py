@@ -25,6 +25,7 @@ from pipelines.joint.feed import JointFeed
 from pipelines.joint.model import JointModel
 from pipelines.overrides import from_options
 from pipelines.train.bank_batches import VALIDATION_SEED, batch_maker, open_sides, require_rate
+from pipelines.train.noisy_labels import label_noise_of
 
 
 class Feed(Protocol):
@@ -54,8 +55,9 @@ def feed_for(config: TrainConfig, location: str, network: keras.Model) -> Feed:
     joint = isinstance(network, JointModel)
     if joint:
         feed = JointFeed(feed, network, config)
-    if config.label_noise is not None:
-        feed = _NoisyFeed(feed, from_options("label_noise", LabelNoise, config.label_noise), config.seed)
+    noise = label_noise_of(config, network)
+    if noise is not None:
+        feed = _NoisyFeed(feed, noise, config.seed)
     return feed if joint or network.takes_labels else _UnlabelledFeed(feed)
 
 

@@ -265,6 +265,14 @@ def test_converting_to_the_model_s_rate_and_back_moves_nothing(scaling_model, rn
     assert lag_of(estimates[2, -3000:, 1], mixture[-3000:, 1]) == 0
 
 
+@pytest.mark.parametrize("rate", (44100, 192_000, 384_000))
+def test_the_end_is_as_if_silence_followed(scaling_model, rng, make_band_noise, rate):
+    mixture = make_band_noise(rng, rate // 20, 1, 50, 4000, rate)
+    followed = np.concatenate([mixture, np.zeros((rate // 10, 1), np.float32)])
+    expected = separate(scaling_model, followed, rate=rate)[:, : len(mixture)]
+    np.testing.assert_allclose(separate(scaling_model, mixture, rate=rate), expected, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("position", (0, 1, 22049, 44090, 44099))
 def test_an_impulse_stays_where_it_was(models, position):
     mixture = np.zeros((44100, 1), np.float32)

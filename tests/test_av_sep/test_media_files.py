@@ -149,6 +149,11 @@ def test_files_are_taken_as_they_are_and_once(tree):
     assert relative(find_media(given), tree) == expected
 
 
+def test_one_file_by_several_ways_is_one_file(tree, monkeypatch):
+    monkeypatch.chdir(tree)
+    assert find_media(["b.mp4", tree / "b.mp4", "sub/../b.mp4"]) == [Path("b.mp4")]
+
+
 def test_links_in_a_circle_end(tree):
     (tree / "sub" / "up").symlink_to(tree)
     (tree / "z_broken.wav").symlink_to(tree / "nowhere.wav")

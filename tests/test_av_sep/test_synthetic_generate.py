@@ -179,6 +179,18 @@ def test_other_seeds_give_other_pieces(made, tmp_path):
     assert set(checksums(folder).values()).isdisjoint(checksums(folders[0]).values())
 
 
+def test_sounds_that_were_replaced_meanwhile_are_heard(note_library, tmp_path):
+    notes = shutil.copytree(note_library, tmp_path / "notes")
+    config = config_for(notes, num_pieces=1)
+    before = checksums(generate(config, tmp_path / "first")[0])
+    for path in notes.rglob("*.wav"):
+        waveform, rate_hz = sf.read(path)
+        sf.write(path, waveform[::-1], rate_hz, subtype="PCM_16")
+    after = checksums(generate(config, tmp_path / "second")[0])
+    assert before.keys() == after.keys()
+    assert all(before[name] != after[name] for name in before if name.startswith("AuSep"))
+
+
 MANY_PIECES = """
 import signal, sys
 from pathlib import Path

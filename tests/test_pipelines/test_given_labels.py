@@ -103,8 +103,24 @@ def test_who_looks_makes_no_difference_where_somebody_says_what_plays(duet, tmp_
         looking = {"detector": "embedded", "threshold": 0.3, "frames_per_second": 2.0}
         av_sep.separate(duet, tmp_path, model="wiener", dry_run=True, **looking, **instruments)
         av_sep.separate(duet, tmp_path, model="wiener", dry_run=True, frames_per_second=0.5, **instruments)
-    every, one = (record.getMessage() for record in caplog.records)
+        av_sep.separate(duet, tmp_path, model="wiener", dry_run=True, labels="audio", threshold=0.9)
+    every, one, heard = (record.getMessage() for record in caplog.records)
+    assert heard == "nobody looks where --labels audio says what plays: --threshold passed over"
     assert every.endswith(": --detector, --threshold, --fps passed over") and one.endswith(": --fps passed over")
+
+
+def test_nothing_in_a_detector_s_place_is_not_the_folder_that_one_is_in(duet, tmp_path, monkeypatch):
+    """As a shell has it whose variable was never set."""
+    monkeypatch.chdir(tmp_path)
+    write_labels(tmp_path / "duet.json", "violin")
+    for nothing in ("", " "):
+        with pytest.raises(ParameterError, match="What stands after 'labels:' is missing"):
+            separate(duet, tmp_path / "out", nothing)
+
+
+def test_what_the_file_says_it_was_made_of_need_be_no_name(duet, tmp_path):
+    (tmp_path / "known.json").write_text('{"input": "\\ud800", "instruments": ["vn"]}')
+    assert list(separate(duet, tmp_path / "out", tmp_path / "known.json").stems) == ["violin"]
 
 
 def test_an_empty_list_decides_and_is_named(film, tmp_path):

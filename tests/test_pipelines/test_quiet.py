@@ -141,9 +141,10 @@ def test_a_full_disk_for_what_is_printed_does_not_cost_the_work(duet, tmp_path, 
 
 
 LOGGING = """
-import logging, os, sys
+import logging, os, sys, warnings
 from pipelines.quiet import silence_native_libraries
 silence_native_libraries(own_warnings=sys.argv[1] == "shown")
+warnings.warn("overflow encountered in multiply", RuntimeWarning)
 os.write(2, b"native chatter\\n")
 logging.getLogger("stranger").setLevel(logging.DEBUG)  # as absl sets its own
 for name in ("stranger", "other.stranger", "audio.models", "vision", "pipelines.train.start"):

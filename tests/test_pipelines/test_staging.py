@@ -1,7 +1,9 @@
 """Output folders appear whole or not at all."""
 
 import json
+import logging
 import os
+import shutil
 
 import pytest
 
@@ -64,6 +66,24 @@ def test_overwrite_replaces_everything(tmp_path):
         (staging / "new.wav").write_text("new")
     assert [path.name for path in target.iterdir()] == ["new.wav"]
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only for root")
+def test_a_read_only_result_is_replaced_without_a_trace(tmp_path):
+    target = make_result(tmp_path / "out", "old.wav")
+    target.chmod(0o555)
+    with staged_folder(target, overwrite=True) as staging:
+        (staging / "new.wav").write_text("new")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_what_is_left_of_an_earlier_result_is_told(tmp_path, monkeypatch, caplog):
+    target = make_result(tmp_path / "out", "old.wav")
+    monkeypatch.setattr(shutil, "rmtree", lambda *args, **kwargs: None)
+    with caplog.at_level(logging.WARNING), staged_folder(target, overwrite=True) as staging:
+        (staging / "new.wav").write_text("new")
+    (left,) = (path for path in tmp_path.iterdir() if path.name != "out")
+    assert left.suffix == ".old" and str(left) in caplog.text
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "mix/song.als", "violin.flac", ".hidden"])

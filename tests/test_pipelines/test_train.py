@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import shutil
 import signal
@@ -19,6 +20,8 @@ import av_sep
 from av_sep.errors import MediaError, ParameterError
 from pipelines.config import TrainConfig
 from pipelines.configs import RECIPES
+from pipelines.train.callbacks import is_exhausted
+from pipelines.train.run_folder import RunFolder
 
 NAMES = ("violin", "cello", "tuba")
 TINY = TrainConfig(
@@ -45,6 +48,8 @@ TINY = TrainConfig(
     # So that resuming is held against a stream that is changed at random after the feed as well.
     label_noise={"drop_probability": 0.1, "add_probability": 0.2, "lowest_confidence": 0.9},
 )
+TOLD = ("conditioning", "gate", "mixture_consistency")
+UNTOLD = {name: value for name, value in TINY.model.items() if name not in TOLD}
 
 
 @pytest.fixture(scope="module")
@@ -220,6 +225,21 @@ def test_a_run_ends_when_validation_no_longer_improves(bank, tmp_path):
     assert len(train(config, bank, tmp_path / "run").history) == len(done.history)
 
 
+NAN = math.nan
+
+
+@pytest.mark.parametrize(
+    ("losses", "ends"),
+    [([5, 4, 3], False), ([3, 4, 5], True), ([5, 4, NAN, 3, 2], False), ([4, NAN, 5], True), ([NAN], False)],
+)
+def test_a_validation_loss_that_is_no_number_counts_for_nothing(tmp_path, losses, ends):
+    folder = RunFolder(str(tmp_path))
+    (tmp_path / "history.csv").write_text(
+        "epoch,val_loss\n" + "".join(f"{epoch},{loss}\n" for epoch, loss in enumerate(losses))
+    )
+    assert is_exhausted(folder, 2) is ends and not is_exhausted(folder, None)
+
+
 @pytest.mark.parametrize("sample_rate_hz", [8000, 16000])
 def test_networks_built_after_a_run_are_not_in_its_precision(bank, tmp_path, sample_rate_hz):
     """Whether it ends well or, since the bank is at another rate, does not."""
@@ -303,6 +323,7 @@ def test_folder_that_holds_no_data(tmp_path):
         ({"ema_momentum": 1.5}, "ema_momentum from 0 to below 1. Received: 1.5"),
         ({"mixing": {"level_spread": 3}}, "Did you mean 'level_spread_db'"),
         ({"label_noise": {"bogus": 3}}, "label_noise.bogus"),
+        ({"label_noise": {}, "model": UNTOLD}, "needs a network that is told labels"),
     ],
 )
 def test_settings_that_cannot_be(bank, tmp_path, change, words):

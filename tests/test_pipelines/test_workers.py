@@ -94,13 +94,17 @@ def test_a_killed_worker_is_one_clear_error():
 
 
 SLOW_WRITING = """
-import signal, sys, time
+import atexit, signal, sys, time
 from pathlib import Path
 from av_sep.ending import exit_when_asked
 from av_sep.media import replace_when_complete
 from pipelines.workers import Workers, run_everywhere
 
 def write_slowly(name):
+    # What a process makes for itself and removes at its end, as the folder that holds ffmpeg is.
+    own = Path(sys.argv[1]) / f"{name}.own"
+    own.touch()
+    atexit.register(own.unlink)
     with replace_when_complete(Path(sys.argv[1]) / name) as temporary:
         temporary.write_text("half")
         time.sleep(60)
@@ -119,7 +123,7 @@ def test_a_run_that_is_asked_to_end_does_so_and_leaves_no_half_written_file(tmp_
     output.mkdir()
     process = subprocess.Popen([sys.executable, script, output], start_new_session=True, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 60
-    while len(list(output.iterdir())) < 2:
+    while len(list(output.iterdir())) < 4:
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.05)
     ask(process.pid, number)

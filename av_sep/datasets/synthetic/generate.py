@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from av_sep.datasets.synthetic.config import SyntheticConfig
+from av_sep.datasets.synthetic.cut_outs import cut_out
 from av_sep.datasets.synthetic.ensembles import Player, draw_ensemble
 from av_sep.datasets.synthetic.part_folders import filled_folder, remove_left_parts
 from av_sep.datasets.synthetic.performance import perform
@@ -26,8 +27,16 @@ from av_sep.datasets.synthetic.piece import (
     write_sounds,
     write_video,
 )
+from av_sep.datasets.synthetic.score_files import read_score
 from av_sep.datasets.synthetic.scores import Score, compose
-from av_sep.datasets.synthetic.sound_sources import SoundSources, choose_voicing, open_sources, play_parts
+from av_sep.datasets.synthetic.sound_sources import (
+    SoundSources,
+    choose_voicing,
+    load_samples,
+    open_sources,
+    play_parts,
+)
+from av_sep.datasets.synthetic.soundfont_player import listen
 from av_sep.datasets.synthetic.source_files import describe_sources
 from av_sep.errors import MediaError, ParameterError, shown
 from av_sep.media.files import cannot_write, replace_when_complete
@@ -124,6 +133,9 @@ def generate(
         MediaError: as `generate_piece`.
     """
     root = Path(output_dir)
+    # Sounds, scores and pictures that an earlier call read may be others by now.
+    for cached in (open_sources, load_samples, listen, cut_out, read_score):
+        cached.cache_clear()
     _claim(root, config)
     remove_left_parts(root)
     finished = _finished(root)

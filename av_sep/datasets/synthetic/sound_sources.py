@@ -122,7 +122,7 @@ def _spread(samples: Sequence[NoteSample], most: int) -> list[NoteSample]:
 
 
 @lru_cache(maxsize=_SETS_IN_MEMORY)
-def _loaded(samples: tuple[NoteSample, ...], sample_rate_hz: int) -> SampleSet:
+def load_samples(samples: tuple[NoteSample, ...], sample_rate_hz: int) -> SampleSet:
     return load_sample_set(samples, sample_rate_hz)
 
 
@@ -191,7 +191,7 @@ def _voicing(
     """A choice with its sounds loaded; None where a library holds no usable note."""
     if isinstance(choice, Path):
         return Voicing(choice.name, soundfont=choice)
-    sample_set = _loaded(sources.samples[choice, part.instrument], sample_rate_hz)
+    sample_set = load_samples(sources.samples[choice, part.instrument], sample_rate_hz)
     subsets = [sample_set.with_articulation(name) for name in _ARTICULATION_SHARES]
     sizes = np.array([len(subset.notes) for subset in subsets])
     if not sizes.any():
