@@ -265,5 +265,5 @@ def is_exhausted(folder: RunFolder, num_epochs: int | None) -> bool:
     history = folder.history()
     if num_epochs is None or not len(history) or history["val_loss"].isna().all():
         return False
-    best = history["epoch"][history["val_loss"].idxmin()]
+    best = history["epoch"].to_numpy()[int(np.nanargmin(history["val_loss"].to_numpy()))]
     return int(history["epoch"].max()) - int(best) >= num_epochs
