@@ -23,6 +23,13 @@ def test_room_rings_for_its_time_and_keeps_the_direct_path(rng):
     assert np.all(np.diff(energy[:4]) < 0)
 
 
+def test_rooms_differ_within_their_range(rng):
+    responses = [room_response(NUM_SAMPLES, RATE_HZ, (0.1, 1.0), rng) for _ in range(60)]
+    # A tail ends with its reverberation time.
+    seconds = np.array([np.flatnonzero(response)[-1] / RATE_HZ for response in responses])
+    assert 0.1 <= seconds.min() < 0.25 and 0.8 < seconds.max() <= 1.0
+
+
 def test_noise_has_unit_power_and_falls_with_frequency(rng):
     noise = np.stack([coloured_noise(2000, rng) for _ in range(50)])
     power = np.abs(noise) ** 2

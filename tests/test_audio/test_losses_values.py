@@ -7,6 +7,7 @@ import pytest
 import scipy.signal
 
 from audio.losses import MultiResolutionSTFT, NegativeSISDR, WaveformL1, WaveformMSE, WaveformSSE
+from audio.losses.ratios import is_present
 from audio.metrics import si_sdr
 from av_sep.errors import ParameterError
 
@@ -24,6 +25,11 @@ def batch(rng, num_samples=200):
     estimates = references + 0.1 * rng.normal(size=references.shape)
     estimates[3, 0] = 0
     return references.astype(np.float32), estimates.astype(np.float32)
+
+
+def test_a_source_counts_down_to_80_db_below_all_together():
+    energies = np.array([[1.0, 1e-7, 1e-9, 0.0], [1e-7, 1e-9, 1e-16, 0.0]], np.float32)
+    np.testing.assert_array_equal(is_present(energies), [[True, True, False, False], [True, True, False, False]])
 
 
 # --- samples ---------------------------------------------------------------------------------------------------------

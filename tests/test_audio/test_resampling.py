@@ -25,6 +25,12 @@ def test_sine_above_the_new_nyquist_is_removed(make_sine):
     assert np.abs(output[1600:-1600]).max() < 1e-5
 
 
+def test_what_lies_just_below_the_new_nyquist_stays(make_sine):
+    sine = make_sine(9900, 44100, 44100, 0.5)[:, None]
+    inside = resample(sine, 44100, 22050)[2000:-2000]
+    assert np.sqrt(2 * np.mean(inside.astype(np.float64) ** 2)) == pytest.approx(0.5, rel=1e-3)
+
+
 @pytest.mark.parametrize(("rate_in", "rate_out"), RATES)
 def test_output_does_not_depend_on_how_the_stream_is_cut(rng, rate_in, rate_out):
     waveform = rng.normal(size=(3000, 2)).astype(np.float32)

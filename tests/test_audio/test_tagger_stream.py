@@ -104,6 +104,13 @@ def test_one_player_who_rests_for_most_of_a_piece_is_not_diluted_away(tagger, ma
     assert tagger.tag(rests, RATE_HZ).confidences[0] > 0.7
 
 
+def test_a_sound_of_two_seconds_in_eighteen_creates_no_player(tagger, make_sine):
+    """Of 75 windows nine hear it; the mean is that of the best 38."""
+    sound = np.concatenate([tone(make_sine, 1700, 9), tone(make_sine, 300, 2), tone(make_sine, 1700, 8)])
+    confidence = tagger.tag(sound, RATE_HZ).confidences[0]
+    assert 9 / 38 * 0.8 < confidence < 0.3
+
+
 def test_temperature_and_bias_move_the_logits(make_sine):
     network = PitchNetwork()
     waveform = tone(make_sine, 300, 1.0) + tone(make_sine, 1700, 1.0, amplitude=0.3)

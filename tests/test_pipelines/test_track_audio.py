@@ -49,6 +49,14 @@ def test_parts_of_one_instrument_are_summed_and_the_mixture_is_the_file(write):
     assert audio.num_samples == 150_000
 
 
+def test_what_coding_leaves_is_no_remark_and_what_mixing_leaves_is(write):
+    first, second, rest = (noise(5000, seed=i) for i in range(1, 4))
+    parts = (Part("violin", write("a", first)), Part("tuba", write("b", second)))
+    for factor, expected in ((0.003, 0), (0.1, 1)):
+        mixture = write(f"m{factor}", first + second + factor * rest)
+        assert len(read(Track("t", "t", parts, mixture), ("violin", "tuba"))[2].remarks) == expected
+
+
 def test_a_mixture_that_is_the_sum_gets_no_remark(write):
     first, second = noise(5000, seed=1), noise(5000, seed=2)
     parts = (Part("violin", write("a", first)), Part("tuba", write("b", second)))

@@ -108,6 +108,13 @@ def test_player_who_may_be_either_is_not_both():
     assert fuse(picture, heard(double_bass=0.8, cello=0.85)).instruments == ("cello", "double_bass")
 
 
+def test_what_the_picture_half_shows_speaks_for_nobody():
+    """The trumpet is likely in the picture, but nobody is taken for its player: that the sound must tell."""
+    picture = seen(["horn", "tuba"], horn=0.8, tuba=0.8, trumpet=0.7)
+    assert "trumpet" not in fuse(picture, heard(horn=0.8, tuba=0.8, trumpet=HEARD_THRESHOLD - 0.01)).instruments
+    assert "trumpet" in fuse(picture, heard(horn=0.8, tuba=0.8, trumpet=HEARD_THRESHOLD + 0.01)).instruments
+
+
 def test_lookalikes_that_are_both_seen_both_stay():
     picture = seen(["cello", "double_bass"], cello=0.8, double_bass=0.85)
     assert fuse(picture, heard(cello=0.9)).instruments == ("cello", "double_bass")
