@@ -123,7 +123,7 @@ def _track(folder: Path, listing: Listing, known: Mapping[str, Path], table: Lab
     if missing:
         return unusable(name, shown(folder), [*missing, *stems.unusable])
     mixture = folder / _file_name(metadata.get("mix_filename"), f"{folder.name}_MIX.wav")
-    remarks = _remarks(folder, listing, stems, [sound.path for _, sound in sounds], mixture)
+    remarks = _remarks(listing, stems, [sound.path for _, sound in sounds], mixture)
     if str(metadata.get("has_bleed", "no")).lower() in ("yes", "true"):
         remarks.append("has bleed: the stems' microphones heard other players as well")
     has_mixture = mixture in listing.files
@@ -135,7 +135,7 @@ def _artist(name: str) -> str:
     return name.split("_")[0]
 
 
-def _remarks(folder: Path, listing: Listing, stems: Listing, used: list[Path], mixture: Path) -> list[str]:
+def _remarks(listing: Listing, stems: Listing, used: list[Path], mixture: Path) -> list[str]:
     remarks = [f"{line}; not used" for line in (*listing.unusable, *stems.unusable)]
     if mixture not in listing.files:
         remarks.append(f"{shown(mixture.name)} is missing: the sum of the stems stands for the mixture")
