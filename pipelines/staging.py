@@ -6,10 +6,11 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from av_sep.errors import MediaError, ParameterError, shown
+from av_sep.part_folders import part_folder, remove_left_parts
 
 _log = logging.getLogger(__name__)
 
@@ -116,26 +117,27 @@ def staged_folder(directory: Path, *, overwrite: bool) -> Iterator[Path]:
     """A hidden folder beside `directory` to write to; it takes the final name only if the body ends well.
 
     An earlier result of that name stays as it was until then, and if the name cannot be taken. Where the name is a link
-    to an earlier result, the link is replaced and what it leads to stays.
+    to an earlier result, the link is replaced and what it leads to stays. Hidden folders that killed runs have left
+    there are removed.
 
     Raises:
         ParameterError: see `require_own`; also at the end, for what has taken the name since the beginning.
         MediaError: where the folder cannot be made or given its name.
     """
     require_own(directory, overwrite=overwrite)
-    staging = directory.with_name(f".{secrets.token_hex(8)}.part")
     # The deepest first.
     new_parents = [folder for folder in directory.parents if not os.path.lexists(folder)]
     try:
         make_folder(directory.parent)
-        try:
-            staging.mkdir()
-        except OSError as error:
-            raise _cannot_write_to(directory.parent, error) from error
-        yield staging
-        _take_name(staging, directory, overwrite=overwrite)
+        remove_left_parts(directory.parent)
+        with ExitStack() as stack:
+            try:
+                staging = stack.enter_context(part_folder(directory.parent))
+            except OSError as error:
+                raise _cannot_write_to(directory.parent, error) from error
+            yield staging
+            _take_name(staging, directory, overwrite=overwrite)
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
         for folder in new_parents:
             # Refused by the system where the result is in it, or something else by now.
             with suppress(OSError):

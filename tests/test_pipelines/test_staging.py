@@ -4,6 +4,8 @@ import json
 import logging
 import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -243,6 +245,30 @@ def test_link_to_a_result_is_replaced_and_nothing_hidden_stays(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["linked", "out"]
     assert not target.is_symlink() and (target / "new.wav").read_text() == "new"
     assert (linked / "old.wav").read_text() == "old"
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from pipelines.staging import staged_folder
+with staged_folder(Path(sys.argv[1]), overwrite=False) as staging:
+    (staging / "stem.wav").write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_run_has_left_goes_with_the_next_and_nothing_else_does(tmp_path):
+    for name in (".mine.part", ".0123456789abcdef.parts"):
+        (tmp_path / name).mkdir()
+    subprocess.run([sys.executable, "-c", KILLED, tmp_path / "killed"], check=False)
+    left = set(tmp_path.iterdir())
+    assert len(left) == 3
+    with staged_folder(tmp_path / "one", overwrite=False) as living:
+        with staged_folder(tmp_path / "two", overwrite=False) as staging:
+            assert {path for path in tmp_path.iterdir() if path.suffix == ".part"} == {
+                living, staging, tmp_path / ".mine.part",
+            }  # fmt: skip
+    assert {path.name for path in tmp_path.iterdir()} == {"one", "two", ".mine.part", ".0123456789abcdef.parts"}
 
 
 def test_place_that_cannot_be_reached_is_one_line(tmp_path, monkeypatch):

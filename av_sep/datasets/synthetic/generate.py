@@ -18,7 +18,6 @@ import numpy as np
 from av_sep.datasets.synthetic.config import SyntheticConfig
 from av_sep.datasets.synthetic.cut_outs import cut_out
 from av_sep.datasets.synthetic.ensembles import Player, draw_ensemble
-from av_sep.datasets.synthetic.part_folders import filled_folder, remove_left_parts
 from av_sep.datasets.synthetic.performance import perform
 from av_sep.datasets.synthetic.piece import (
     PieceNames,
@@ -40,6 +39,7 @@ from av_sep.datasets.synthetic.soundfont_player import listen
 from av_sep.datasets.synthetic.source_files import describe_sources
 from av_sep.errors import MediaError, ParameterError, shown
 from av_sep.media.files import cannot_write, replace_when_complete
+from av_sep.part_folders import filled_folder, remove_left_parts
 from av_sep.processes import run_in_processes
 
 INDEX_NAME = "dataset.json"

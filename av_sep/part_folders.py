@@ -1,4 +1,4 @@
-"""Folders that bear their name only when they are complete, and the removal of what killed runs have left of others.
+"""Hidden folders to fill, which are named when they are complete, and the removal of those that killed runs have left.
 
 A part is locked by the process that fills it, and the system drops a process's locks when it ends, whatever ended it.
 So a part that can be locked is nobody's any more. Where the disk knows no locks (some network drives, Windows), parts
@@ -6,10 +6,11 @@ that were left stay.
 """
 
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 try:
@@ -17,7 +18,27 @@ try:
 except ImportError:
     fcntl = None  # type: ignore[assignment]
 
-_SUFFIX = ".part"
+_PART = re.compile(r"\.[0-9a-f]{16}\.part")
+
+
+@contextmanager
+def part_folder(root: Path) -> Iterator[Path]:
+    """A hidden folder in another to fill and to give a name while the body runs; it is gone afterwards without one.
+
+    Raises:
+        OSError: where it cannot be made.
+    """
+    # Renamed once it is locked, so that nobody takes it for a part that was left.
+    unlocked = root / f".{secrets.token_hex(8)}.new"
+    part = unlocked.with_suffix(".part")
+    try:
+        unlocked.mkdir()
+        with _lock(unlocked):
+            unlocked.rename(part)
+            yield part
+    finally:
+        for path in (unlocked, part):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 @contextmanager
@@ -27,27 +48,19 @@ def filled_folder(folder: Path) -> Iterator[Path]:
     Raises:
         OSError: where that is not possible.
     """
-    # Renamed once it is locked, so that nobody takes it for a part that was left.
-    unlocked = folder.with_name(f".{secrets.token_hex(8)}.new")
-    part = unlocked.with_suffix(_SUFFIX)
-    try:
-        unlocked.mkdir()
-        with _lock(unlocked):
-            unlocked.rename(part)
-            yield part
-            shutil.rmtree(folder, ignore_errors=True)
-            part.rename(folder)
-    finally:
-        for path in (unlocked, part):
-            shutil.rmtree(path, ignore_errors=True)
+    with part_folder(folder.parent) as part:
+        yield part
+        shutil.rmtree(folder, ignore_errors=True)
+        part.rename(folder)
 
 
 def remove_left_parts(root: Path) -> None:
     """Removes the parts in a folder that no living process fills; nothing is said of those that cannot be removed."""
-    for part in root.glob(f".*{_SUFFIX}"):
-        with _lock(part) as is_ours:
-            if is_ours:
-                shutil.rmtree(part, ignore_errors=True)
+    with suppress(OSError):
+        for part in [Path(entry) for entry in os.scandir(root) if _PART.fullmatch(entry.name)]:
+            with _lock(part) as is_ours:
+                if is_ours:
+                    shutil.rmtree(part, ignore_errors=True)
 
 
 @contextmanager
