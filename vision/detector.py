@@ -7,6 +7,7 @@ memory of a few pictures.
 import difflib
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -100,9 +101,7 @@ def has_given_labels(name: str) -> bool:
 
 def _create_one(name: str, taxonomy: Taxonomy) -> InstrumentDetector:
     if name == "embedded":
-        from vision.embedded_detector import EmbeddedDetector
-
-        return EmbeddedDetector(taxonomy=taxonomy)
+        return _embedded(taxonomy)
     if name.startswith(HUB_PREFIX) and name.removeprefix(HUB_PREFIX).strip():
         from vision.hub_detector import HubDetector
 
@@ -112,6 +111,14 @@ def _create_one(name: str, taxonomy: Taxonomy) -> InstrumentDetector:
 
         return LabelFileDetector(name.removeprefix(LABELS_PREFIX).strip(), taxonomy=taxonomy)
     raise _unknown_detector(name)
+
+
+# Of a batch whose recordings have files of labels beside it, each asks for it anew; its networks take seconds.
+@lru_cache(maxsize=1)
+def _embedded(taxonomy: Taxonomy) -> InstrumentDetector:
+    from vision.embedded_detector import EmbeddedDetector
+
+    return EmbeddedDetector(taxonomy=taxonomy)
 
 
 def _unknown_detector(name: str) -> ParameterError:

@@ -185,3 +185,13 @@ def test_a_list_of_labels_decides_over_what_is_seen(tmp_path):
     seen = Told(box(LEFT, cello=0.9), box(WHOLE, whole_frame=True, cello=0.9))
     detections = EnsembleDetector([seen, create_detector(f"labels:{file}")]).detect([VideoFrame(0.0, PICTURE)])
     assert pool_detections(detections).instruments == ("violin", "tuba")
+
+
+def test_networks_are_loaded_once_for_all_films_of_a_batch(tmp_path):
+    """Each with its own file of labels beside the same eyes."""
+    detectors = []
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.json").write_text('{"instruments": ["vn"]}')
+        detectors.append(create_detector(f"labels:{tmp_path / name}.json,embedded").detectors)
+    (first, eyes), (second, same_eyes) = detectors
+    assert eyes is same_eyes and first is not second
