@@ -9,7 +9,16 @@ import pytest
 
 from audio import models
 from audio.framing import ChunkPlan
-from audio.models import available_models, load_model, make_separator, packaged_models, save_packaged, source_names
+from audio.models import (
+    BUILT_IN,
+    available_models,
+    load_model,
+    make_separator,
+    packaged_models,
+    save_packaged,
+    source_names,
+    weights_files,
+)
 from audio.separation_model import NetworkModel, SeparationModel
 from audio.separator import Separator
 from av_sep.errors import MediaError, ParameterError
@@ -103,6 +112,12 @@ def test_sources_of_a_model_are_known_without_it(saved_network, tmp_path):
     for members in ({"config.json": b"{}"}, {"config.json": b"no"}, {"config.json": b"[]"}, {"other": b""}):
         with pytest.raises(ParameterError, match=r"by this program\. Received: .*some\.keras, which names no sources"):
             source_names(write_zip(tmp_path / "some.keras", members))
+
+
+def test_methods_that_name_by_packaged_spectra_follow_them():
+    wiener = weights_files("wiener")
+    assert all(path.is_file() for path in wiener) and len(wiener) == 2
+    assert {weights_files(name) for name in BUILT_IN} == {wiener}
 
 
 def test_unknown_name_is_refused_with_the_known_ones():
