@@ -96,7 +96,7 @@ def test_validation_loss_falls(whole):
 
 def test_a_network_without_labels_learns_from_the_same_bank(bank, tmp_path):
     expanded = {name: TINY.model[name] for name in ("source_names", "sample_rate_hz", "num_levels", "num_filters")}
-    config = dataclasses.replace(TINY, model={**expanded, "context": False}, num_epochs=3)
+    config = dataclasses.replace(TINY, model={**expanded, "context": False}, label_noise=None, num_epochs=3)
     train(config, bank, tmp_path / "run")
     losses = pd.read_csv(tmp_path / "run" / "history.csv")["val_loss"]
     assert losses.iloc[-1] < losses.iloc[0] - 1
